@@ -1,0 +1,236 @@
+"""Requests to a supervisor, and its stream of events folded into a State.
+
+aiohttp is imported when the first connection is made: it costs as much as painting the first screen.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from workbench.client.address import Address
+from workbench.model.errors import WorkbenchError
+from workbench.model.events import Event, from_json
+from workbench.model.state import State
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class ClientError(WorkbenchError):
+    """The supervisor refused, or cannot be reached. `status` is 0 when there was no answer."""
+
+    def __init__(self, text: str, status: int = 0, body: dict[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.body = body or {}
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of output. `n` counts all lines of the supervisor; `process_id` is 0 for its own."""
+
+    n: int
+    at: float
+    process_id: int
+    pid: int
+    generation: int
+    job_id: str | None
+    level: str
+    logger: str
+    text: str
+
+
+@dataclass(slots=True)
+class Frame:
+    """One step of the stream: the state after it, the event that made it, log lines that came with it."""
+
+    state: State
+    event: Event | None = None
+    snapshot: bool = False
+    lines: list[LogLine] = field(default_factory=list)
+    lines_dropped: int = 0
+
+
+class Client:
+    """A connection to one supervisor. Use it as `async with Client(address) as client`."""
+
+    def __init__(self, address: Address, token: str | None = None) -> None:
+        self.address = address
+        self._token = token
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Client":
+        import aiohttp
+
+        connector = aiohttp.UnixConnector(path=self.address.path) if self.address.path else None
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        base = self.address.url or "http://localhost"
+        self._http = aiohttp.ClientSession(base, connector=connector, headers=headers)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    @property
+    def _session(self) -> "aiohttp.ClientSession":
+        if self._http is None:
+            raise ClientError("not connected")
+        return self._http
+
+    async def request(self, method: str, path: str, body: Any = None, timeout_s: float = 15.0) -> Any:
+        """One request; the JSON (or text) of the answer.
+
+        Raises:
+            ClientError: no answer, or one of 400 and above.
+        """
+        import aiohttp
+
+        try:
+            limit = aiohttp.ClientTimeout(total=timeout_s)
+            async with self._session.request(method, path, json=body, timeout=limit) as answer:
+                raw = await answer.text()
+                content = json.loads(raw) if answer.content_type == "application/json" else raw
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            words = str(error) or type(error).__name__
+            raise ClientError(f"no answer from {self.address}: {words}") from error
+        if answer.status >= 400:
+            known = content if isinstance(content, dict) else {}
+            text = known.get("message") or known.get("error") or str(content)[:200]
+            raise ClientError(text, answer.status, known)
+        return content
+
+    async def dispatch(
+        self, room_id: str | None = None, metadata: dict[str, Any] | None = None, *, force: bool = False
+    ) -> dict[str, Any]:
+        """Hand a job to the worker; the job as accepted."""
+        body = {"room_id": room_id, "metadata": metadata, "force": force}
+        given = {key: value for key, value in body.items() if value}
+        job: dict[str, Any] = await self.request("POST", "/jobs", given)
+        return job
+
+    async def end_job(self, job_id: str) -> None:
+        """Ask a job to end; asking again moves one rung up the stop ladder."""
+        await self.request("DELETE", f"/jobs/{job_id}")
+
+    async def kill_process(self, pid: int) -> None:
+        """Kill a process and everything it started."""
+        await self.request("DELETE", f"/processes/{pid}")
+
+    async def drain(self) -> None:
+        """Take no new jobs."""
+        await self.request("POST", "/drain")
+
+    async def admit(self) -> None:
+        """Take jobs again."""
+        await self.request("DELETE", "/drain")
+
+    async def reload(self) -> None:
+        """Load the agent again, beside the running generation."""
+        await self.request("POST", "/reload")
+
+    async def set_options(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Change options live; the table of options afterwards."""
+        table: dict[str, Any] = await self.request("PATCH", "/options", values)
+        return table
+
+    async def frames(self, log_tail: int = 0) -> AsyncIterator[Frame]:
+        """The supervisor's state, then one frame for each thing that happens, until the link ends.
+
+        Args:
+            log_tail: lines of the past to begin with; 0 asks for no log lines at all.
+
+        Raises:
+            ClientError: no connection.
+        """
+        import aiohttp
+
+        try:
+            async with self._session.ws_connect("/events", max_msg_size=0, heartbeat=20) as socket:
+                if log_tail:
+                    await socket.send_json({"logs": {"tail": log_tail}})
+                state = State()
+                async for message in socket:
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        return
+                    frame = _fold(state, json.loads(message.data))
+                    state = frame.state
+                    yield frame
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ClientError(f"no events from {self.address}: {error}") from error
+
+    @asynccontextmanager
+    async def room(self, room_id: str) -> AsyncIterator["RoomLine"]:
+        """Join a room as a participant.
+
+        Raises:
+            ClientError: there is no such room.
+        """
+        import aiohttp
+
+        try:
+            async with self._session.ws_connect(f"/rooms/{room_id}", heartbeat=20) as socket:
+                yield RoomLine(socket)
+        except aiohttp.WSServerHandshakeError as error:
+            raise ClientError(f"room {room_id} cannot be joined", error.status) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ClientError(f"room {room_id}: {error}") from error
+
+
+class RoomLine:
+    """A joined room: iterate it for messages, send text into it."""
+
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
+        self._socket = socket
+
+    async def send(self, text: str) -> None:
+        """Say `text` in the room."""
+        await self._socket.send_json({"text": text})
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        """`{"type": "message" | "joined" | "left" | "attempt" | "ended", ...}` as they come, history first."""
+        import aiohttp
+
+        async for message in self._socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return
+            yield json.loads(message.data)
+
+
+def _fold(state: State, message: dict[str, Any]) -> Frame:
+    if message["type"] == "snapshot":
+        return Frame(State.from_json(message["state"]), snapshot=True)
+    if message["type"] == "logs":
+        return Frame(state, lines=[LogLine(*line) for line in message["lines"]], lines_dropped=message["dropped"])
+    event = from_json(message)
+    if event is not None:
+        state.apply(event)
+    state.seq = message["seq"]
+    return Frame(state, event=event)
+
+
+async def wait_for(address: Address, timeout_s: float) -> None:
+    """Return once the supervisor at a unix socket accepts a connection.
+
+    Raises:
+        ClientError: it did not within `timeout_s`.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        try:
+            _, writer = await asyncio.open_unix_connection(address.path)
+        except OSError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise ClientError(f"nothing listens on {address} after {timeout_s:g} s") from error
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return

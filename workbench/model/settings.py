@@ -1,0 +1,136 @@
+"""Layers of options, weakest first, folded into one set of values that knows where each came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.model.options import FIELDS, PRESETS, Options, OptionsError, check, meta, plain, shown
+
+# Weakest first. "once" settings of a layer are replaced as a whole when the layer is (a reloaded file).
+ORDER = ("preset", "code", "file", "environment", "flag", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One option as one source gave it."""
+
+    value: Any
+    source: str
+
+
+@dataclass(slots=True)
+class Layers:
+    """What each source said. `settings()` folds them."""
+
+    by_name: dict[str, dict[str, Given]] = field(default_factory=lambda: {name: {} for name in ORDER})
+    agent_stem: str = "agent"
+
+    def put(self, layer: str, values: Mapping[str, Any], source: str, *, text: bool = False) -> None:
+        """Replace one layer by checked values that all come from one source.
+
+        Raises:
+            OptionsError: an unknown option or an impossible value.
+        """
+        given = {
+            name: Given(check(name, value, text=text, source=source), source)
+            for name, value in values.items()
+        }
+        self.by_name[layer] = given
+
+    def add(self, layer: str, name: str, value: Any, source: str, *, text: bool = False) -> None:
+        """Add one checked value to a layer."""
+        self.by_name[layer][name] = Given(check(name, value, text=text, source=source), source)
+
+    def put_preset(self, name: str | None) -> None:
+        """Use the named preset as the weakest layer."""
+        if name is not None:
+            self.put("preset", PRESETS[name], f"preset {name}")
+
+    def settings(self) -> "Settings":
+        """The strongest value of each option, contradictions settled.
+
+        Raises:
+            OptionsError: two values that somebody set contradict each other.
+        """
+        values: dict[str, Given] = {}
+        for layer in ORDER:
+            values.update(self.by_name[layer])
+        if "agent_id" not in values:
+            values["agent_id"] = Given(self.agent_stem, "derived: the file's name")
+        _settle(values)
+        options = Options.model_construct(
+            set(values), **{name: given.value for name, given in values.items()}
+        )
+        return Settings(options, {name: given.source for name, given in values.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options in force and the source of each that is not a default."""
+
+    options: Options
+    sources: Mapping[str, str]
+
+    def origin(self, name: str) -> str:
+        """Where the value comes from: `default`, `derived: ...`, a file and line, a variable, a flag, `live`."""
+        return self.sources.get(name, "default")
+
+    def chosen(self, name: str) -> bool:
+        """Somebody set this option, in whatever layer."""
+        return name in self.sources and not self.sources[name].startswith("derived")
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """Every option with its shown value, origin and the moment a change takes hold."""
+        return {
+            name: {
+                "value": shown(name, plain(getattr(self.options, name))),
+                "origin": self.origin(name),
+                "effect": meta(name)["effect"],
+                "unit": meta(name)["unit"],
+            }
+            for name in FIELDS
+        }
+
+    def differing(self) -> dict[str, Any]:
+        """The options that differ from their defaults, as they may be shown."""
+        return {
+            name: shown(name, plain(getattr(self.options, name)))
+            for name in FIELDS
+            if name != "agent_id" and getattr(self.options, name) != FIELDS[name].default
+        }
+
+
+def _settle(values: dict[str, Given]) -> None:
+    """A default yields to a contradicting value; two set values that contradict are an error."""
+
+    def value(name: str) -> Any:
+        return values[name].value if name in values else FIELDS[name].default
+
+    def clash(weak: str, strong: str, words: str) -> OptionsError:
+        both = f"{weak} = {value(weak):g} ({values[weak].source}), {strong} = {value(strong):g} ({values[strong].source})"
+        return OptionsError([(weak, f"{words}: {both}; change one of the two")])
+
+    def set_by_somebody(name: str) -> bool:  # a preset is a set of other defaults: it yields, too
+        return name in values and not values[name].source.startswith("preset ")
+
+    def at_most(weak: str, strong: str, yielded: Any, words: str) -> None:
+        if value(weak) <= value(strong):
+            return
+        if set_by_somebody(weak) and set_by_somebody(strong):
+            raise clash(weak, strong, words)
+        if not set_by_somebody(weak):
+            values[weak] = Given(yielded, f"derived: {words}")
+        else:
+            values[strong] = Given(value(weak), f"derived: {words}")
+
+    at_most("num_idle_processes", "max_processes", value("max_processes"), "at most max_processes")
+    at_most("close_timeout", "drain_timeout", value("drain_timeout"), "at most drain_timeout")
+    if value("memory_limit_mb") > 0 and value("memory_warn_mb") > value("memory_limit_mb"):
+        limit = value("memory_limit_mb")
+        if set_by_somebody("memory_warn_mb") and set_by_somebody("memory_limit_mb"):
+            raise clash("memory_warn_mb", "memory_limit_mb", "must not be above memory_limit_mb")
+        values["memory_warn_mb"] = Given(0.8 * limit, "derived: 80 % of memory_limit_mb")
+    for token in ("auth_token", "control_token"):
+        if value(token) is not None and value(token + "_file") is not None:
+            both = f"set by {values[token].source} and {values[token + '_file'].source}"
+            raise OptionsError([(token, f"give the token or {token}_file, not both ({both})")])
