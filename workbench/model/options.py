@@ -101,7 +101,7 @@ with warnings.catch_warnings():
             "what load means: busy share of the CPUs this container may use, or jobs / max_processes",
             "now",
         )
-        register: bool = _REGISTER  # type: ignore[assignment]
+        register: bool = _REGISTER
         registry_url: str | None = _option(
             None, "the registry: https://... asks that API for it, ws(s)://... is the registry itself", "restart",
             pattern=r"^(https?|wss?)://[^\s]+$",
@@ -157,7 +157,7 @@ with warnings.catch_warnings():
         """
 
         # Again, because pydantic would take the inherited metaclass method for the field's default.
-        register: bool = _REGISTER  # type: ignore[assignment]
+        register: bool = _REGISTER
 
         if not TYPE_CHECKING:  # keep the generated signature for type checkers and editors
 

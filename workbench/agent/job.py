@@ -1,0 +1,140 @@
+"""`WorkerJob`: the agent, as its author hands it over."""
+
+import inspect
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, Protocol
+
+from workbench.agent.context import JobContext, ProcessInfo
+from workbench.model.errors import AgentError
+from workbench.model.options import Options
+
+Entrypoint = Callable[[JobContext], Awaitable[Any]]
+Prewarm = Callable[[ProcessInfo], Any]
+
+
+class Host(Protocol):
+    """The process that is loading the agent file: a zygote, or a spawned child."""
+
+    def take(self, job: "WorkerJob") -> NoReturn:
+        """Serve this agent; never returns to the file."""
+
+
+_host: Host | None = None
+made: list["WorkerJob"] = []
+
+
+def set_host(host: Host | None) -> None:
+    """Say who takes over when the file calls `start()`; None is plain `python bot.py`."""
+    global _host
+    _host = host
+    made.clear()
+
+
+class WorkerJob:
+    """An agent: its entrypoint, how a context is made for each job, and its options.
+
+    Args:
+        entrypoint: a coroutine function that takes a `JobContext`.
+        jobctx: a context, or a callable that makes one; every job has a copy of its own.
+        options: see `Options`.
+        prewarm: called once in each process, sync or async, before it counts as idle.
+
+    Raises:
+        AgentError: the entrypoint cannot be run as a job.
+    """
+
+    def __init__(
+        self,
+        entrypoint: Entrypoint,
+        jobctx: JobContext | Callable[[], JobContext] | None = None,
+        options: Options | None = None,
+        *,
+        prewarm: Prewarm | None = None,
+    ) -> None:
+        check_entrypoint(entrypoint)
+        if jobctx is not None and not isinstance(jobctx, JobContext) and not callable(jobctx):
+            raise AgentError(f"jobctx must be a JobContext or a callable that makes one, not {jobctx!r:.80}")
+        if options is not None and not isinstance(options, Options):
+            raise AgentError(f"options must be Options(...), not {type(options).__name__}")
+        if prewarm is not None and not callable(prewarm):
+            raise AgentError(f"prewarm must be callable, not {prewarm!r:.80}")
+        self.entrypoint = entrypoint
+        self.jobctx = jobctx
+        self.options = options or Options()
+        self.prewarm = prewarm
+        made.append(self)
+
+    def make_context(self) -> JobContext:
+        """A fresh context for one job.
+
+        Raises:
+            AgentError: `jobctx` made something else.
+        """
+        context = self.jobctx() if callable(self.jobctx) else self.jobctx
+        if context is None:
+            return JobContext()
+        if not isinstance(context, JobContext):
+            raise AgentError(f"jobctx made a {type(context).__name__}, not a JobContext")
+        return context
+
+    def start(self) -> NoReturn:
+        """Hand the agent over to the worker. Never returns.
+
+        Under `workbench bot.py` the process goes on as the file's zygote. Under plain `python bot.py` it is
+        replaced by the headless worker of this file: same pid, arguments, folder and environment.
+
+        Raises:
+            AgentError: called in a `multiprocessing` child of the agent, or from no file at all.
+        """
+        if "multiprocessing" in sys.modules:
+            import multiprocessing
+
+            if multiprocessing.parent_process() is not None:
+                raise AgentError(
+                    "WorkerJob.start() was called in a multiprocessing child of the agent; put it under "
+                    "`if __name__ == '__main__':` so that children which import the file do not start a worker"
+                )
+        if _host is not None:
+            _host.take(self)
+        _become_worker()
+
+
+def check_entrypoint(entrypoint: Any) -> None:
+    """Refuse what cannot be run as a job, before any process is made.
+
+    Raises:
+        AgentError: not callable, not a coroutine function, or it does not take one context.
+    """
+    name = getattr(entrypoint, "__qualname__", repr(entrypoint)[:80])
+    if not callable(entrypoint):
+        raise AgentError(f"the entrypoint {name} is not callable")
+    called = entrypoint if inspect.isroutine(entrypoint) else type(entrypoint).__call__
+    inner = inspect.unwrap(getattr(called, "func", called))
+    if not (inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(entrypoint)):
+        is_lambda = getattr(entrypoint, "__name__", "") == "<lambda>"
+        if not is_lambda:  # a lambda may return a coroutine: that is known only when it runs
+            raise AgentError(f"the entrypoint {name} is not a coroutine function; write `async def {name}(ctx):`")
+    try:
+        inspect.signature(entrypoint).bind(object())
+    except TypeError as error:
+        raise AgentError(f"the entrypoint {name} must take one argument, the JobContext: {error}") from None
+    except ValueError:
+        return  # a builtin without a signature: calling it will tell
+
+
+def _become_worker() -> NoReturn:
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    path = getattr(main, "__file__", None)
+    if spec is not None and spec.name != "__main__":
+        target = spec.name.removesuffix(".__main__")
+    elif path is not None:
+        target = path
+    else:
+        raise AgentError("WorkerJob.start() needs a file to run; save the agent as bot.py and run `workbench bot.py`")
+    arguments = ["-m", "workbench", target, "--no-tui", "--start-job", "--from-start"]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-P", *arguments, "--", *sys.argv[1:]])

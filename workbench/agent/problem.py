@@ -1,0 +1,123 @@
+"""Why an agent cannot be loaded, in the words and lines of the agent's own file."""
+
+import linecache
+import os
+import traceback
+from dataclasses import asdict, dataclass, field
+from types import TracebackType
+from typing import Any
+
+from workbench.model.errors import AgentError, UsageError, WorkbenchError
+from workbench.model.options import OptionsError
+
+AROUND = 2
+LONGEST_MESSAGE = 2000
+LONGEST_TRACEBACK = 20_000
+
+
+@dataclass(slots=True)
+class Problem:
+    """What is wrong, where, and how the lines around it look. `kind` is the exception's name."""
+
+    kind: str
+    message: str
+    exit_code: int = 3
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    frame: str = ""
+    source: list[tuple[int, str]] = field(default_factory=list)
+    traceback: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The problem as it travels."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Problem":
+        """The problem a message stands for."""
+        return cls(**{**data, "source": [(int(n), str(text)) for n, text in data.get("source", [])]})
+
+    @property
+    def where(self) -> str:
+        """`bot.py:38 in entrypoint`, as far as it is known."""
+        place = f"{os.path.relpath(self.file) if self.file else ''}:{self.line}" if self.line else self.file
+        return f"{place} in {self.frame}" if self.frame and self.frame != "<module>" else place
+
+    def headline(self) -> str:
+        """One line for a log or a terminal."""
+        text = self.message if self.kind in ("", "AgentError", "OptionsError") else f"{self.kind}: {self.message}"
+        return f"{text} ({self.where})" if self.where else text
+
+    def excerpt(self) -> list[str]:
+        """The source lines around the place, numbered, with a caret under the column."""
+        lines = []
+        for number, text in self.source:
+            mark = ">" if number == self.line else " "
+            lines.append(f"{mark} {number:>4} | {text}")
+            if number == self.line and self.column:
+                lines.append(f"       | {' ' * (self.column - 1)}^")
+        return lines
+
+
+def problem_of(error: BaseException, root: str) -> Problem:
+    """Describe an error that ended the loading of a file below `root`."""
+    made = Problem(type(error).__name__, _message(error)[:LONGEST_MESSAGE])
+    if isinstance(error, WorkbenchError):
+        made.exit_code = error.exit_code if isinstance(error, AgentError | UsageError) else 3
+    if isinstance(error, OptionsError):
+        made.kind = "OptionsError"
+    if isinstance(error, SystemExit):
+        made.kind, made.message = "sys.exit", f"the file called sys.exit({error.code!r}) while it was loading"
+    if isinstance(error, SyntaxError) and error.filename:
+        made.file, made.line, made.column = error.filename, error.lineno or 0, error.offset or 0
+    else:
+        _place(made, error.__traceback__, root)
+    made.source = source_around(made.file, made.line)
+    made.traceback = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    return made
+
+
+def source_around(file: str, line: int) -> list[tuple[int, str]]:
+    """The lines of a file around one of them."""
+    if not line:
+        return []
+    linecache.checkcache(file)
+    numbers = range(max(1, line - AROUND), line + AROUND + 1)
+    return [(n, text.rstrip("\n")) for n in numbers if (text := linecache.getline(file, n))]
+
+
+def user_frame(trace: TracebackType | None, root: str) -> tuple[str, int, str] | None:
+    """File, line and function of the innermost frame that lies in the project."""
+    found = None
+    for frame, line in traceback.walk_tb(trace):
+        file = frame.f_code.co_filename
+        if file.startswith(root + os.sep) and not any(part in file for part in ("site-packages", "/.venv")):
+            found = (file, line, frame.f_code.co_name)
+    return found
+
+
+def error_line(error: BaseException, root: str) -> str:
+    """`ValueError: boom (bot.py:38 in entrypoint)`, at most 8 KB of it."""
+    message = _message(error)
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    text = text[:8192]
+    frame = user_frame(error.__traceback__, root)
+    if frame is None:
+        return text
+    file, line, name = frame
+    return f"{text} ({os.path.relpath(file, root)}:{line} in {name})"
+
+
+def _place(made: Problem, trace: TracebackType | None, root: str) -> None:
+    frame = user_frame(trace, root)
+    if frame is not None:
+        made.file, made.line, made.frame = frame
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
+    except Exception as broken:  # an exception's own __str__ may raise; the job's end must still be told
+        return f"(its text cannot be shown: {type(broken).__name__})"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,88 @@
+"""Output of children: pipes that are always drained, lines that are bounded, losses that are counted."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+READ_SIZE = 256 * 1024
+LONGEST_LINE = 64 * 1024
+READS_PER_TURN = 4  # one flooding child cannot starve the others
+
+
+class LinePipe:
+    """The reading end of a child's output. `lines(batch, cut)` gets whole lines as bytes, without newlines.
+
+    A line longer than `LONGEST_LINE` is cut; `cut` says how many bytes of the batch were left out.
+    """
+
+    def __init__(self, lines: Callable[[list[bytes], int], None]) -> None:
+        self.read_fd, self.write_fd = os.pipe()
+        os.set_blocking(self.read_fd, False)
+        self._lines = lines
+        self._tail = b""
+        self._skipping = 0
+        self._open = False
+
+    def start(self) -> None:
+        """Read on the running loop."""
+        asyncio.get_running_loop().add_reader(self.read_fd, self._readable)
+        self._open = True
+
+    def close_write(self) -> None:
+        """Close our copy of the writing end, once the child has its own."""
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+
+    def close(self) -> None:
+        """Take what is in the pipe, then close it; a helper that still holds the other end is not waited for."""
+        self.close_write()
+        if self.read_fd < 0:
+            return
+        for _ in range(64):
+            if not self._read_some():
+                break
+        if self._tail:
+            self._lines([self._tail], self._skipping)
+            self._tail = b""
+        if self._open:
+            asyncio.get_running_loop().remove_reader(self.read_fd)
+        os.close(self.read_fd)
+        self.read_fd = -1
+
+    def _readable(self) -> None:
+        for _ in range(READS_PER_TURN):
+            if not self._read_some():
+                return
+
+    def _read_some(self) -> bool:
+        try:
+            data = os.read(self.read_fd, READ_SIZE)
+        except BlockingIOError:
+            return False
+        if not data:
+            if self._open:
+                asyncio.get_running_loop().remove_reader(self.read_fd)
+                self._open = False
+            return False
+        self._split(data)
+        return len(data) == READ_SIZE
+
+    def _split(self, data: bytes) -> None:
+        *whole, rest = data.split(b"\n")
+        cut = 0
+        if whole:
+            first = self._tail + whole[0]
+            cut = self._skipping
+            self._tail, self._skipping = b"", 0
+            whole[0] = first
+            longest = max(map(len, whole))
+            if longest > LONGEST_LINE:
+                cut += sum(max(0, len(line) - LONGEST_LINE) for line in whole)
+                whole = [line[:LONGEST_LINE] for line in whole]
+        # A line without an end keeps its first part; adding up megabytes would copy them again and again.
+        room = LONGEST_LINE - len(self._tail)
+        self._tail += rest[:room]
+        self._skipping += max(0, len(rest) - room)
+        if whole:
+            self._lines(whole, cut)

@@ -1,0 +1,52 @@
+"""The child's side of logging: records as JSON lines on a pipe of their own, beside raw stdout and stderr."""
+
+import json
+import logging
+import os
+import sys
+import traceback
+
+from workbench.process.wire import RECORDS_FD
+
+LONGEST = 32 * 1024
+
+
+class RecordHandler(logging.Handler):
+    """Writes each record as one JSON line to the records pipe. Sits on the root logger."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a record that cannot be formatted is told by logging's own error path."""
+        try:
+            text = record.getMessage()
+            if record.exc_info and record.exc_info[1] is not None:
+                text += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+            if record.stack_info:
+                text += "\n" + record.stack_info
+            line = json.dumps([record.levelname, record.name, text[:LONGEST]])
+            write_all(RECORDS_FD, line.encode("utf-8", "backslashreplace") + b"\n")
+        except OSError:
+            self.acquire()  # the supervisor no longer reads: it is gone, and the lifeline ends this process
+            self.release()
+        except Exception:
+            self.handleError(record)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte of `data` to a blocking descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def install(level: str) -> None:
+    """Send every log record of this process to the supervisor, and let prints appear line by line."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, RecordHandler):
+            root.removeHandler(handler)
+    root.addHandler(RecordHandler())
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    for stream in (sys.stdout, sys.stderr):
+        # Python block-buffers a pipe: without this a user's print would show up at exit, or never.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]

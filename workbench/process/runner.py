@@ -1,0 +1,306 @@
+"""What runs in a job's process: one event loop, a channel to the supervisor, and job after job."""
+
+import asyncio
+import contextlib
+import faulthandler
+import inspect
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from workbench.agent.context import JobContext, JobInfo, ProcessInfo
+from workbench.agent.job import WorkerJob
+from workbench.agent.problem import error_line, problem_of
+from workbench.agent.room import Room
+from workbench.process import evidence, lifeline, records, wire
+from workbench.process.beats import Beats, start_beating
+
+# faulthandler's handler is C: it answers in `time.sleep`, busy loops and code that holds the GIL. A real-time
+# signal, because an agent may well use SIGUSR1 itself.
+DUMP_SIGNAL = signal.SIGRTMAX - 3
+HIGH_WATER = 1 << 20
+
+log = logging.getLogger("workbench.job")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSetup:
+    """What the supervisor tells a child about itself."""
+
+    process_id: int
+    generation: int
+    beat_slot: int
+    log_level: str
+    tag: str
+
+
+class Channel:
+    """The child's end of its channel: posts never block, reads happen on the loop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._sock.setblocking(False)
+        self._out = bytearray()
+        self._decoder = wire.Decoder()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self, handle: Callable[[dict[str, Any]], None]) -> None:
+        """Read on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._sock.fileno(), self._read, handle)
+
+    def post(self, frame: dict[str, Any]) -> None:
+        """Send a frame as soon as the supervisor takes it."""
+        self._out += wire.encode(frame)
+        self._flush()
+
+    async def drained(self) -> None:
+        """Wait while more than a megabyte waits to be sent."""
+        await self._writable.wait()
+
+    def finish(self) -> None:
+        """Send everything that waits, blocking."""
+        self._sock.setblocking(True)
+        self._sock.sendall(self._out)
+        self._out.clear()
+
+    def _flush(self) -> None:
+        assert self._loop is not None
+        while self._out:
+            try:
+                sent = self._sock.send(self._out)
+            except BlockingIOError:
+                self._loop.add_writer(self._sock.fileno(), self._flush)
+                break
+            del self._out[:sent]
+        else:
+            self._loop.remove_writer(self._sock.fileno())
+        (self._writable.clear if len(self._out) > HIGH_WATER else self._writable.set)()
+
+    def _read(self, handle: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            data = self._sock.recv(256 * 1024)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            lifeline.end_group()  # the supervisor is gone
+        for message in self._decoder.feed(data):
+            handle(message)
+
+
+class Runner:
+    """One process's life: prewarm, rehearse, then jobs."""
+
+    def __init__(self, agent: WorkerJob, setup: ChildSetup, channel: Channel, beats: Beats, root: str) -> None:
+        self.agent = agent
+        self.setup = setup
+        self.channel = channel
+        self.beats = beats
+        self.root = root
+        self.process = ProcessInfo(os.getpid(), setup.generation)
+        self._jobs: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._current: Attempt | None = None
+
+    async def live(self) -> int:
+        """Until the supervisor says `exit`, which it does after one job unless processes are reused."""
+        began = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        start_beating(self.beats, self.setup.beat_slot, loop)
+        self.channel.open(self._handle)
+        self.channel.post({"t": "hello", "version": wire.VERSION, "pid": os.getpid()})
+        if not await self._prewarm():
+            return 3
+        await self._rehearse()
+        self.channel.post({"t": "ready", "ms": (time.perf_counter() - began) * 1e3})
+        while (frame := await self._jobs.get()) is not None:
+            await self._run(frame)
+            self.channel.post({"t": "free"})
+        return 0
+
+    async def _prewarm(self) -> bool:
+        if self.agent.prewarm is None:
+            return True
+        try:
+            result = self.agent.prewarm(self.process)
+            if inspect.isawaitable(result):
+                await result
+        except BaseException as error:
+            problem = problem_of(error, self.root)
+            problem.message = f"prewarm failed: {problem.message}"
+            self.channel.post({"t": "init_failed", "problem": problem.to_json()})
+            return False
+        return True
+
+    async def _rehearse(self) -> None:
+        """Run a job of ours down the same path: the first real one then meets warm code and own pages."""
+        frame = wire.Decoder().feed(
+            wire.encode({"t": "job", "id": "rehearsal", "room_id": "rehearsal", "attempt": 1, "metadata": {}})
+        )[0]
+        attempt = Attempt(frame, JobContext(), self.process, Nowhere(), self.root)
+        await attempt.run(_rehearsal)
+
+    async def _run(self, frame: dict[str, Any]) -> None:
+        try:
+            context = self.agent.make_context()
+        except Exception as error:
+            end = {"reason": "raised", "error": error_line(error, self.root)}
+            log.exception("jobctx failed")
+            self._tell_end(frame, end, seen=False)
+            return
+        attempt = self._current = Attempt(frame, context, self.process, self.channel, self.root)
+        end = await attempt.run(self.agent.entrypoint)
+        self._current = None
+        self._tell_end(frame, end, seen=attempt.end_seen)
+
+    def _tell_end(self, frame: dict[str, Any], end: dict[str, Any], *, seen: bool) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        about = {"job": frame["id"], "attempt": frame["attempt"]}
+        self.channel.post({"t": "over", **about, **end, "seen": seen})
+
+    def _handle(self, frame: dict[str, Any]) -> None:
+        kind, attempt = frame["t"], self._current
+        if kind == "job":
+            self._jobs.put_nowait(frame)
+        elif kind == "exit":
+            self._jobs.put_nowait(None)
+        elif kind == "ping":
+            self.channel.post({"t": "pong", "n": frame["n"]})
+        elif kind == "level":
+            logging.getLogger().setLevel(frame["level"])
+        elif attempt is not None and frame.get("job") == attempt.id:
+            attempt.handle(frame)
+
+
+class Nowhere:
+    """The link of a rehearsal: every frame is made, none is sent."""
+
+    def post(self, frame: dict[str, Any]) -> None:
+        """Encode as for the supervisor, and forget."""
+        wire.encode(frame)
+
+    async def drained(self) -> None:
+        """Nothing waits."""
+
+
+class Attempt:
+    """One run of the entrypoint."""
+
+    def __init__(
+        self, frame: dict[str, Any], template: JobContext, process: ProcessInfo, link: Any, root: str
+    ) -> None:
+        self.id: str = frame["id"]
+        self.end_seen = False
+        self._link = link
+        self._root = root
+        self._number: int = frame["attempt"]
+        self._task: asyncio.Task[Any] | None = None
+        info = JobInfo(self.id, frame["room_id"], self._number)
+        room = Room(info.room_id, template.room_options.name, _JobLink(link, self.id))
+        self.context = template.bound(info, frame["metadata"], process, room)
+        for name in frame.get("participants", ()):
+            room.joined(name)
+
+    async def run(self, entrypoint: Any) -> dict[str, Any]:
+        """Run to the end and say how it ended: reason, error, exit code."""
+        self._task = asyncio.current_task()
+        end: dict[str, Any]
+        self._link.post({"t": "started", "job": self.id, "attempt": self._number, "at": time.monotonic()})
+        try:
+            await entrypoint(self.context)
+            end = {"reason": "returned"}
+        except asyncio.CancelledError as error:
+            end = {"reason": "cancelled", "error": error_line(error, self._root)}
+            if self._task is not None:
+                self._task.uncancel()
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
+            end = {"reason": "exited", "exit_code": code, "error": f"the entrypoint called sys.exit({error.code!r})"}
+        except BaseException as error:
+            logging.getLogger("workbench.job").error("the entrypoint raised", exc_info=error)
+            end = {"reason": "raised", "error": error_line(error, self._root)}
+        self.context.room.end()
+        self._task = None
+        await self.context.run_callbacks()
+        return end
+
+    def handle(self, frame: dict[str, Any]) -> None:
+        """News for this job."""
+        kind, room = frame["t"], self.context.room
+        if kind == "message":
+            room.heard(frame["message"])
+        elif kind == "joined":
+            room.joined(frame["name"])
+        elif kind == "left":
+            room.left(frame["name"])
+        elif kind == "end":
+            self.end_seen = True
+            self.context.request_shutdown(frame["why"])
+        elif kind == "cancel" and self._task is not None:
+            self.end_seen = True
+            self._task.cancel("the job was asked to end")
+
+
+class _JobLink:
+    """Stamps the job's id on what its room posts."""
+
+    def __init__(self, link: Any, job_id: str) -> None:
+        self._link, self._job_id = link, job_id
+
+    def post(self, frame: dict[str, Any]) -> None:
+        self._link.post({**frame, "job": self._job_id})
+
+    async def drained(self) -> None:
+        await self._link.drained()
+
+
+async def _rehearsal(context: JobContext) -> None:
+    await context.connect()
+    context.report(turns=1)
+    await context.room.send("rehearsal")
+
+
+def become(agent: WorkerJob, setup: ChildSetup, sock: socket.socket, beats: Beats, root: str) -> NoReturn:
+    """Turn this process into a job's process. Leaves by `os._exit`: nothing of the file runs afterwards."""
+    code = 0
+    try:
+        _settle_in(setup)
+        channel = Channel(sock)
+        runner = Runner(agent, setup, channel, beats, root)
+        code = asyncio.run(runner.live())
+        channel.finish()
+    except SystemExit as error:  # from a task of the agent's own: it ends the loop, and so the job
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # whatever it is, the process must leave here and not run on in the agent's file
+        logging.getLogger("workbench.job").exception("the job's process failed")
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the agent may have closed or replaced them
+            stream.flush()
+    os._exit(code)
+
+
+def _settle_in(setup: ChildSetup) -> None:
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGPIPE else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor; this group never sees it
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    records.install(setup.log_level)
+    with open(wire.RECORDS_FD, "wb", closefd=False, buffering=0) as pipe:
+        faulthandler.register(DUMP_SIGNAL, file=pipe, all_threads=True)
+    os.environ["WORKBENCH_PROCESS"] = setup.tag
+    evidence.forget_made_loop()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and hasattr(numpy, "random"):
+        numpy.random.seed()  # its global state would be the same in every child

@@ -1,0 +1,206 @@
+"""The zygote: loads the agent once, then forks a process for every slot the supervisor asks for.
+
+Started as a program of its own. It has no thread and no event loop; it reads one request at a time from its
+control socket, and the supervisor is the parent of everything it makes.
+"""
+
+import contextlib
+import faulthandler
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from workbench.agent import job as jobs
+from workbench.agent import loading
+from workbench.agent.problem import problem_of
+from workbench.process import evidence, lifeline, records
+from workbench.process.beats import Beats
+from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
+
+MAX_REQUEST = 64 * 1024
+SLOW_IMPORT_S = 2.0
+
+
+class Zygote:
+    """Takes the agent over from its file (see `agent.job.Host`), then serves forks until its socket closes."""
+
+    def __init__(self) -> None:
+        self.control = socket.socket(fileno=CONTROL_FD)
+        self.beats = Beats(BEATS_FD)
+        self.order: dict[str, Any] = {}
+        self.began = time.perf_counter()
+        self.fds_before: dict[int, str] = {}
+        self.root = ""
+
+    def run(self) -> NoReturn:
+        """Load, report, serve."""
+        self.order = json.loads(self.control.recv(MAX_REQUEST))
+        records.install(self.order["log_level"])
+        try:
+            target = loading.find(self.order["target"])
+            self.root = target.root
+            loading.prepare(target, self.order["arguments"])
+            self.fds_before = evidence.open_fds()
+            jobs.set_host(self)
+            with open(RECORDS_FD, "wb", closefd=False, buffering=0) as pipe:
+                faulthandler.enable(file=pipe)
+                faulthandler.dump_traceback_later(SLOW_IMPORT_S, repeat=True, file=pipe)
+                agent = loading.execute(target)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt of the file are its failure to load
+            faulthandler.cancel_dump_traceback_later()
+            self._fail(error)
+        self.take(agent)
+
+    def take(self, job: jobs.WorkerJob) -> NoReturn:
+        """The agent is here: say so, and serve."""
+        faulthandler.cancel_dump_traceback_later()
+        jobs.set_host(None)
+        sdk_only = sorted(job.options.sdk_only) + _context_fields(job)
+        against = evidence.against_fork(self.fds_before)
+        gc.collect()
+        gc.freeze()  # pages of what exists now stay shared: the children's collector leaves them alone
+        self._say(
+            {
+                "t": "loaded",
+                "options": job.options.given(),
+                "sdk_only": sdk_only,
+                "against_fork": against,
+                "ms": (time.perf_counter() - self.began) * 1e3,
+                "files": _project_files(self.root),
+                "root": self.root,
+                "rss_pages": int(open("/proc/self/statm").read().split()[1]),
+            }
+        )
+        if self.order.get("become"):
+            self._serve_as_child(job)
+        self._serve(job)
+
+    def _serve(self, job: jobs.WorkerJob) -> NoReturn:
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        while True:
+            poll.poll()
+            try:
+                data, fds, _, _ = socket.recv_fds(self.control, MAX_REQUEST, 3)
+            except ConnectionResetError:
+                data, fds = b"", []
+            if not data:
+                _flush()
+                os._exit(0)  # dismissed, or the supervisor is gone; jobs have lifelines of their own
+            self._fork(job, json.loads(data), fds)
+
+    def _fork(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> None:
+        """Fork twice, so that the kernel makes the supervisor (a subreaper) the job's parent."""
+        _flush()
+        read, write = os.pipe()
+        middle = os.fork()
+        if middle == 0:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                os.write(write, f"!{error.strerror}".encode())
+                os._exit(1)
+            if pid == 0:
+                os.close(read)
+                os.close(write)
+                self._become(job, request, fds)
+            os.write(write, str(pid).encode())
+            os._exit(0)
+        os.close(write)
+        for fd in fds:
+            os.close(fd)
+        answer = os.read(read, 200).decode()
+        os.close(read)
+        os.waitpid(middle, 0)  # the job belongs to the supervisor once the one between is gone
+        done: dict[str, Any] = {"t": "forked", "id": request["id"]}
+        done.update({"error": answer[1:]} if answer.startswith("!") or not answer else {"pid": int(answer)})
+        self._say(done)
+
+    def _become(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> NoReturn:
+        os.setsid()
+        lifeline.attach(LIFELINE_FD)
+        self._run(job, request, fds)
+
+    def _serve_as_child(self, job: jobs.WorkerJob) -> NoReturn:
+        """Start method `spawn`: this process loaded the agent for itself alone, and now runs its jobs.
+
+        The control socket's other end hands over the same three descriptors as for a fork.
+        """
+        data, fds, _, _ = socket.recv_fds(self.control, MAX_REQUEST, 3)
+        if not data:
+            os._exit(0)
+        self._run(job, json.loads(data), fds)
+
+    def _run(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> NoReturn:
+        from workbench.process.runner import ChildSetup, become
+
+        channel, output, record = fds
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.dup2(record, RECORDS_FD, inheritable=False)
+        self.control.detach()
+        os.dup2(channel, CONTROL_FD, inheritable=False)
+        for fd in fds:
+            os.close(fd)
+        setup = ChildSetup(
+            process_id=request["id"],
+            generation=request["generation"],
+            beat_slot=request["slot"],
+            log_level=request["log_level"],
+            tag=request["tag"],
+        )
+        become(job, setup, socket.socket(fileno=CONTROL_FD), self.beats, self.root)
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        self._say({"t": "failed", "problem": problem_of(error, self.root or os.getcwd()).to_json(),
+                   "files": _project_files(self.root)})  # fmt: skip
+        _flush()
+        os._exit(3)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self.control.send(json.dumps(message, default=str).encode("utf-8", "backslashreplace"))
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the agent may have closed or replaced them
+            stream.flush()
+
+
+def _context_fields(job: jobs.WorkerJob) -> list[str]:
+    """SDK-only fields of a context that exists already; a callable's context is seen when a job is made."""
+    from workbench.agent.context import JobContext
+
+    return job.jobctx.sdk_only if isinstance(job.jobctx, JobContext) else []
+
+
+def _project_files(root: str) -> list[str]:
+    """The files that loading really imported and that belong to the project."""
+    if not root:
+        return []
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.startswith(root + os.sep) and "site-packages" not in file:
+            found.add(file)
+    return sorted(found)[:2000]
+
+
+def main() -> NoReturn:
+    """The zygote's program: descriptors 3 to 6 are the supervisor's."""
+    for fd in (CONTROL_FD, LIFELINE_FD, RECORDS_FD, BEATS_FD):
+        os.set_inheritable(fd, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    lifeline.attach(LIFELINE_FD)
+    # Loading numpy would start a thread pool that a fork does not need.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import workbench.process.runner  # noqa: F401  # before the forks: children share its pages
+
+    Zygote().run()
