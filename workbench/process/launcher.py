@@ -69,7 +69,7 @@ class Zygote:
                 sys.executable,
                 [sys.executable, "-P", "-c", PROGRAM],
                 child_environment(),
-                file_actions=actions,  # type: ignore[arg-type]  # typeshed knows no mixed lists
+                file_actions=actions,
                 setsid=True,
                 setsigmask=[],
                 setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP],
@@ -169,4 +169,4 @@ class Zygote:
 def _above(fd: int) -> int:
     import fcntl
 
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)

@@ -1,7 +1,6 @@
 """Figures of processes from procfs, read through descriptors that stay open: microseconds a process."""
 
 import os
-from dataclasses import dataclass
 
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -102,15 +101,11 @@ def environment_of(pid: int) -> dict[str, str]:
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
 
-@dataclass(slots=True)
 class CpuClock:
     """Busy share of the CPUs this container may use, between two readings."""
 
-    source: str = ""
-    cpus: float = 0.0
-    _last: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self._last: tuple[float, float] | None = None
         self._quota_path, quota = _cgroup_quota()
         host = len(os.sched_getaffinity(0))
         self.cpus = min(quota, host) if quota else float(host)

@@ -1,0 +1,1 @@
+"""The aiohttp application over a supervisor: health, metrics, control, events, rooms."""

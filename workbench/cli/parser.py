@@ -1,0 +1,166 @@
+"""The command line, made from the options' declaration."""
+
+import argparse
+import difflib
+from typing import Any, NoReturn
+
+from workbench.model.errors import UsageError
+from workbench.model.options import FIELDS, PRESETS, SECRETS, meta, plain
+
+COMMANDS = ("attach", "dispatch", "options")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with our errors: one sentence, the nearest flag, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\nsee `workbench --help`")
+
+
+def flag_of(name: str) -> str:
+    """`memory_limit_mb` -> `--memory-limit-mb`."""
+    return "--" + name.replace("_", "-")
+
+
+def flagged() -> list[str]:
+    """The options that have a flag: all but the secrets themselves."""
+    return [name for name in FIELDS if name not in SECRETS]
+
+
+def parse_run(arguments: list[str]) -> argparse.Namespace:
+    """`workbench AGENT [OPTIONS] [-- ARGUMENTS OF THE AGENT]`.
+
+    Raises:
+        UsageError: unknown or incomplete flags.
+    """
+    ours, agent = _split(arguments)
+    ours = ["--reload=auto" if item == "--reload" else item for item in ours]
+    parser = Parser(prog="workbench", add_help=False, allow_abbrev=False)
+    parser.add_argument("agent", nargs="?")
+    parser.add_argument("--no-tui", action="store_true")
+    parser.add_argument("--once", action="store_true")
+    parser.add_argument("--room")
+    parser.add_argument("--metadata")
+    parser.add_argument("--preset", choices=sorted(PRESETS))
+    parser.add_argument("--log-format", choices=["auto", "text", "json"], default="auto")
+    parser.add_argument("--reload", choices=["auto", "manual", "off"])
+    parser.add_argument("--start-job", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--start-method", choices=["zygote", "spawn"])
+    parser.add_argument("--owner-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--from-start", action="store_true", help=argparse.SUPPRESS)
+    for name in flagged():
+        if FIELDS[name].annotation is bool:
+            parser.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, dest=f"option_{name}")
+        else:
+            parser.add_argument(flag_of(name), dest=f"option_{name}", metavar="VALUE")
+    known, unknown = parser.parse_known_args(ours)
+    if unknown:
+        raise UsageError(_unknown(unknown[0], parser) + "\nsee `workbench --help`")
+    if known.agent is None:
+        raise UsageError("no agent given; run `workbench bot.py`\nsee `workbench --help`")
+    known.arguments = agent
+    return known
+
+
+def given_flags(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The options set by flags."""
+    values = {name: getattr(parsed, f"option_{name}") for name in flagged()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
+    """The commands that talk to a running worker, and `options`.
+
+    Raises:
+        UsageError: unknown or incomplete flags.
+    """
+    parser = Parser(prog=f"workbench {command}", add_help=False, allow_abbrev=False)
+    if command == "attach":
+        parser.add_argument("url", nargs="?")
+        parser.add_argument("--control-token-file")
+    elif command == "dispatch":
+        parser.add_argument("--url")
+        parser.add_argument("--agent-id")
+        parser.add_argument("--room")
+        parser.add_argument("--metadata")
+        parser.add_argument("--force", action="store_true")
+        parser.add_argument("--wait", action="store_true")
+        parser.add_argument("--control-token-file")
+    else:
+        return parse_run(arguments)
+    known, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        raise UsageError(_unknown(unknown[0], parser) + "\nsee `workbench --help`")
+    return known
+
+
+def help_text() -> str:
+    """What `workbench --help` prints; committed as help.txt, because making it costs a tenth of a second."""
+    lines = [_HEAD.strip("\n"), "", "Options of the worker, in the order flag > WORKBENCH_<OPTION> > file > agent:"]
+    for name in flagged():
+        field, unit = FIELDS[name], meta(name)["unit"]
+        flag = flag_of(name) + ("" if field.annotation is not bool else " / --no-" + name.replace("_", "-"))
+        default = plain(field.default)
+        shown = "" if default in (None, "") else f" [{default:g}{' ' + unit if unit else ''}]" if _number(default) else f" [{default}]"
+        lines.append(f"  {flag:<28} {field.description}{shown}")
+    return "\n".join(lines) + "\n\n" + _TAIL.strip("\n") + "\n"
+
+
+def options_table() -> str:
+    """The README's table of options."""
+    rows = ["| option | default | takes effect | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in FIELDS.items():
+        default = plain(field.default)
+        text = "the file's stem" if name == "agent_id" else "-" if default is None else f"`{default}`"
+        unit = f" ({meta(name)['unit']})" if meta(name)["unit"] else ""
+        rows.append(f"| `{name}` | {text}{unit} | {meta(name)['effect']} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _unknown(given: str, parser: argparse.ArgumentParser) -> str:
+    flags = [flag for action in parser._actions for flag in action.option_strings if action.help != argparse.SUPPRESS]
+    close = difflib.get_close_matches(given.partition("=")[0], flags, n=1, cutoff=0.5)
+    what = "unknown flag" if given.startswith("-") else "unexpected argument"
+    return f"{what} {given!r}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+
+
+_HEAD = """
+workbench: run, watch and tune the worker that runs your AI agent
+
+  workbench AGENT [OPTIONS] [-- ARGS]   the workbench: a TUI over the real supervisor, hot reload on
+  workbench AGENT --no-tui [OPTIONS]    the same supervisor headless, as in production
+  workbench AGENT --no-tui --once [--room R] [--metadata JSON]
+                                        run one job; exit 0 if it completed, 1 if not
+  workbench attach [URL]                the same TUI over a worker that runs already
+  workbench dispatch [--url URL] [--agent-id A] [--room R] [--metadata JSON] [--force] [--wait]
+                                        hand a job to a running worker
+  workbench options AGENT [OPTIONS]     every option with its value and where it comes from
+
+AGENT is bot.py, bot.py:name, package.module or package.module:name.
+
+  --preset local|standard|high-scale    a set of other defaults
+  --reload[=auto|manual|off]            load the file again when it is saved (TUI: auto; headless: off)
+  --start-job / --no-start-job          start one job at once (TUI: yes; headless: no)
+  --start-method zygote|spawn           insist on a start method; by default the evidence decides
+  --log-format auto|text|json           on stderr: text on a terminal, JSON lines otherwise
+  --version                             print the version
+"""
+_TAIL = """
+Exit codes: 0 clean, 1 the job of --once failed (or a bug of ours), 2 bad usage or configuration,
+3 the agent cannot be loaded, 4 address in use, 5 restart budget used up, 6 registry refused,
+7 a drain was cut, 128+n ended by signal n.
+"""

@@ -1,0 +1,267 @@
+"""The headless worker: a supervisor, its doors, its printer; also what runs below the TUI."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from workbench.agent import loading
+from workbench.cli.layers import read_layers
+from workbench.cli.parser import given_flags
+from workbench.cli.printer import Printer
+from workbench.client.address import socket_path
+from workbench.model import events as ev
+from workbench.model.admission import Verdict
+from workbench.model.errors import AddressInUse, UsageError, WorkbenchError
+from workbench.model.settings import Settings
+from workbench.model.state import Job
+from workbench.process.reaper import become_subreaper
+from workbench.supervisor.worker import Supervisor
+
+OWNER_GRACE_S = 30.0
+NOT_BUILT = ("register", "registry_url", "auth_token", "auth_token_file", "max_retry")
+
+
+class Serve:
+    """One run of `workbench AGENT --no-tui`."""
+
+    def __init__(self, parsed: Namespace) -> None:
+        self.parsed = parsed
+        self.owned = parsed.owner_fd is not None
+        target = loading.find(parsed.agent)
+        loading.executes_as_main(target)  # refuses a file that cannot be read
+        layers = read_layers(Path(target.file).parent, parsed.preset, given_flags(parsed), target.stem)
+        self.metadata = _metadata(parsed.metadata)
+        self.start_job = bool(parsed.start_job) and not parsed.once
+        self.supervisor = Supervisor(
+            parsed.agent, layers, arguments=parsed.arguments, waits_for_save=self.owned,
+            start_method=parsed.start_method, start_job=self.start_job,
+        )  # fmt: skip
+        self.supervisor.core.carry_own = True
+        self.own_settings = self.supervisor.settings  # without the agent's file
+        self.tcp: socket.socket | None = None
+        self.note = ""
+        self.once_job: Job | None = None
+        self.once_done = asyncio.Event()
+        as_json = parsed.log_format == "json" or (parsed.log_format == "auto" and not sys.stderr.isatty())
+        self.printer = Printer(
+            self.supervisor.logs, as_json=as_json and not self.owned, level=self.own_settings.options.log_level
+        )
+
+    def run(self) -> int:
+        """Until the worker has ended; its exit code."""
+        from workbench.server.listener import bind
+
+        become_subreaper()
+        self.supervisor.boot()
+        settings = self.own_settings
+        try:
+            if settings.chosen("host") or settings.chosen("port"):
+                self.tcp = bind(settings.options.host, settings.options.port)
+            return asyncio.run(self._serve())
+        except BaseException:
+            if self.supervisor.loading is not None:
+                self.supervisor.loading.zygote.kill()
+            raise
+        finally:
+            self.printer.close()
+
+    async def _serve(self) -> int:
+        from workbench.server.guard import Guard
+        from workbench.server.listener import Doors
+
+        supervisor, loop = self.supervisor, asyncio.get_running_loop()
+        self.guard = Guard(supervisor.settings.options.host, self._control_token)
+        self.doors = Doors(supervisor, self.guard)
+        path = socket_path(supervisor.settings.options.agent_id, os.getpid())
+        supervisor.listeners.append(self._on_event)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, supervisor.on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        side: list[asyncio.Task[Any]] = []
+        try:
+            await self.doors.open_unix(path)
+            supervisor.started(str(path))
+            if self.owned:
+                self._say_ready({"socket": str(path)})
+                side.append(asyncio.ensure_future(self._obey_owner()))
+            side.append(asyncio.ensure_future(self._after_loading()))
+            side.append(asyncio.ensure_future(self._watch()))
+            for task in side:
+                task.add_done_callback(self._side_ended)
+            code = await supervisor.run()
+        finally:
+            for task in side:
+                task.cancel()
+            await asyncio.gather(*side, return_exceptions=True)
+            await self.doors.close()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+        if supervisor.failure is not None:
+            raise supervisor.failure
+        if self.parsed.once and code == 0:
+            return 0 if self.once_job is not None and self.once_job.status == "completed" else 1
+        return code
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    async def _after_loading(self) -> None:
+        """What needs the options of the agent's file: the port, the first job."""
+        if self.tcp is not None:
+            await self._listen(self.tcp)
+        if self.start_job and self.owned:
+            self._submit_own()  # waits for the first generation
+        await self.supervisor.code_loaded.wait()
+        settings = self.supervisor.settings
+        for name in NOT_BUILT:
+            if settings.chosen(name):
+                self.supervisor.logs.note("WARNING", f"{name} is set, but has no effect in this version")
+        if self.tcp is None:
+            await self._listen(self._bind_late(settings))
+        if self.start_job and not self.owned:
+            self._submit_own()
+        if self.parsed.once:
+            self._submit_once()
+        if not self.owned:
+            self._announce(settings)
+
+    def _bind_late(self, settings: Settings) -> socket.socket:
+        from workbench.server.listener import bind
+
+        options = settings.options
+        try:
+            return bind(options.host, 0 if self.parsed.once and not settings.chosen("port") else options.port)
+        except AddressInUse as busy:
+            if settings.chosen("port") or not self.owned:
+                raise
+            self.note = f"port {options.port} was taken"
+            self.supervisor.logs.note("WARNING", f"{busy}; taking a free port instead")
+            return bind(options.host, 0)
+
+    async def _listen(self, sock: socket.socket) -> None:
+        options = self.supervisor.settings.options
+        self.guard.protect(options.host, self._control_token)
+        url = await self.doors.open_tcp(sock)
+        self.supervisor._publish(ev.Listening(at=time.time(), url=url, note=self.note))
+
+    def _announce(self, settings: Settings) -> None:
+        self.printer.level = settings.options.log_level
+        self.printer.record(
+            event="started", message="the worker runs", url=self.supervisor.state.worker.url, pid=os.getpid(),
+            agent_id=settings.options.agent_id, options=settings.differing(),
+        )  # fmt: skip
+
+    def _submit_own(self) -> None:
+        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, own=True)
+        if isinstance(taken, Verdict):
+            self.supervisor.logs.note("ERROR", f"the first job was refused: {taken.status}: {taken.why}")
+
+    def _submit_once(self) -> None:
+        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, own=True)
+        if isinstance(taken, Verdict):
+            self.supervisor.drain("the job was refused", then_exit=True)
+            return
+        self.once_job = taken
+        self.supervisor.drain("--once: one job only", then_exit=True)
+
+    async def _watch(self) -> None:
+        mode = self.parsed.reload or ("auto" if self.owned else "off")
+        if mode == "off":
+            return
+        from workbench.supervisor.watch import watch
+
+        await watch(self.supervisor, mode)
+
+    # --- news -----------------------------------------------------------------------------------
+
+    def _on_event(self, event: ev.Event) -> None:
+        if isinstance(event, ev.OptionsChanged):
+            self.printer.level = self.supervisor.settings.options.log_level
+
+    def _hang_up(self) -> None:
+        if self.supervisor.serving is not None:
+            self.supervisor.reload([])
+
+    def _control_token(self) -> str | None:
+        from workbench.server.guard import read_token
+
+        options = self.supervisor.settings.options
+        value = options.control_token.get_secret_value() if options.control_token else None
+        return read_token(value, options.control_token_file)
+
+    def _side_ended(self, task: "asyncio.Task[Any]") -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        error = task.exception()
+        known = isinstance(error, WorkbenchError)
+        self.supervisor.failure = error if known else WorkbenchError(f"a bug of ours: {error!r}")  # type: ignore[assignment]
+        self.supervisor.finish(getattr(error, "exit_code", 1))
+
+    # --- the owner ------------------------------------------------------------------------------
+
+    def _say_ready(self, news: dict[str, Any]) -> None:
+        say_ready(self.parsed.ready_fd, news)
+        self.parsed.ready_fd = None
+
+    async def _obey_owner(self) -> None:
+        """Read orders until the pipe closes; without `release`, that means the owner is gone."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        pipe = os.fdopen(self.parsed.owner_fd, "rb", buffering=0)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            while order := (await reader.readline()).strip():
+                if order == b"release":
+                    return
+                if order == b"stop":
+                    self.supervisor.stop("the workbench was closed", 0)
+                elif order == b"drain":
+                    self.supervisor.drain("the workbench was closed", then_exit=True)
+        finally:
+            transport.close()
+        await self._owner_lost()
+
+    async def _owner_lost(self) -> None:
+        """The terminal vanished: admit nothing more, give other people's jobs a moment, then stop."""
+        supervisor = self.supervisor
+        if supervisor.state.worker.stopping or supervisor.core._exit_when_drained is not None:
+            return
+        supervisor.drain("the workbench that owned this worker is gone")
+        if any(not job.own for job in supervisor.state.active_jobs()):
+            supervisor.logs.note("WARNING", f"the workbench is gone: stopping in {OWNER_GRACE_S:g} s")
+            ended = asyncio.Event()
+            supervisor.listeners.append(lambda event: _set_when_only_own(supervisor, ended))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), OWNER_GRACE_S)
+        supervisor.stop("the workbench is gone", 0)
+
+
+def _set_when_only_own(supervisor: Supervisor, ended: asyncio.Event) -> None:
+    if all(job.own for job in supervisor.state.active_jobs()):
+        ended.set()
+
+
+def say_ready(fd: int | None, news: dict[str, Any]) -> None:
+    """Tell the process that started this one how it went; its pipe is closed by it."""
+    if fd is not None:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(fd, "w") as pipe:
+            pipe.write(json.dumps(news) + "\n")
+
+
+def _metadata(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--metadata is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UsageError("--metadata must be a JSON object, for example '{\"user\": 1}'")
+    return value

@@ -1,0 +1,47 @@
+"""`workbench options AGENT`."""
+
+import asyncio
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from workbench.agent import loading
+from workbench.cli.layers import read_layers
+from workbench.cli.parser import given_flags
+from workbench.model.errors import WorkbenchError
+from workbench.process.reaper import become_subreaper
+from workbench.supervisor.worker import Supervisor
+
+
+def show_options(parsed: Namespace) -> int:
+    """Print every option with its value and origin, as the worker of this agent would have them."""
+    target = loading.find(parsed.agent)
+    layers = read_layers(Path(target.file).parent, parsed.preset, given_flags(parsed), target.stem)
+    supervisor = Supervisor(parsed.agent, layers, arguments=parsed.arguments)
+    become_subreaper()
+    asyncio.run(_load(supervisor))
+    if supervisor.failure is not None:
+        raise supervisor.failure
+    rows = [
+        (name, "-" if item["value"] is None and name != "load_threshold" else json.dumps(item["value"]),
+         item["unit"], item["origin"])
+        for name, item in supervisor.settings.table().items()
+    ]  # fmt: skip
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+async def _load(supervisor: Supervisor) -> None:
+    """Load the agent's first generation, and end."""
+    running = asyncio.ensure_future(supervisor.run())
+    loaded = asyncio.ensure_future(supervisor.code_loaded.wait())
+    await asyncio.wait([running, loaded], return_when=asyncio.FIRST_COMPLETED)
+    if not running.done():
+        supervisor.finish(0)
+    try:
+        await running
+    except WorkbenchError as error:
+        supervisor.failure = error
+    loaded.cancel()

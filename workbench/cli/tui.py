@@ -1,0 +1,48 @@
+"""The TUI's process: the terminal's owner, or a visitor."""
+
+import sys
+from argparse import Namespace
+
+from workbench.client.owner import Owner
+
+
+def run_owned(parsed: Namespace, arguments: list[str]) -> int:
+    """`workbench AGENT`: start the supervisor, then open the screen over it."""
+    owner = Owner(_supervisor_arguments(parsed, arguments))
+    owner.start()
+    # Importing the screen takes as long as starting the supervisor: do both at once.
+    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.source import ClientSource
+
+    address = owner.wait_until_up()
+    app = WorkbenchApp(ClientSource(address), owner=owner, title=parsed.agent)
+    return _run(app)
+
+
+def run_attached(parsed: Namespace) -> int:
+    """`workbench attach`: the same screen over a worker that somebody else started."""
+    from workbench.cli.commands import client_token
+    from workbench.client.address import resolve
+    from workbench.tui.app import WorkbenchApp
+    from workbench.tui.source import ClientSource
+
+    address = resolve(parsed.url)
+    token = client_token(parsed.control_token_file)
+    return _run(WorkbenchApp(ClientSource(address, token), owner=None, title=str(address)))
+
+
+def _run(app: "WorkbenchApp") -> int:  # type: ignore[name-defined]  # noqa: F821
+    app.run()
+    report = app.exit_report
+    if report:
+        print(report, file=sys.stderr)
+    return int(app.return_code or 0)
+
+
+def _supervisor_arguments(parsed: Namespace, arguments: list[str]) -> list[str]:
+    """The user's own arguments, with what the TUI changes about them."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    ours, agent = arguments[:at], arguments[at:]
+    if parsed.start_job is None:
+        ours = [*ours, "--start-job"]
+    return [*ours, *agent]

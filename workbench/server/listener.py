@@ -1,0 +1,88 @@
+"""Opening the doors: the unix socket that is always there, and the TCP port."""
+
+import contextlib
+import errno
+import socket
+from pathlib import Path
+
+import psutil
+from aiohttp import web
+
+from workbench.model.errors import AddressInUse, UsageError
+from workbench.server.app import make_app
+from workbench.server.guard import Guard
+from workbench.supervisor.worker import Supervisor
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening TCP socket.
+
+    Raises:
+        AddressInUse: somebody listens there; names who, as far as this user may know.
+        UsageError: the address is not one of this machine's, or is not allowed.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise UsageError(f"host {host!r} cannot be resolved: {error.strerror}") from None
+    sock = socket.socket(family, kind, proto)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(f"{host}:{port} is in use{_holder(port)}; choose another with --port") from None
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def _holder(port: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                if connection.pid is None:
+                    return " by a process of another user"
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""
+
+
+class Doors:
+    """The open listeners of one supervisor."""
+
+    def __init__(self, supervisor: Supervisor, guard: Guard) -> None:
+        self._supervisor, self._guard = supervisor, guard
+        self._runner: web.AppRunner | None = None
+        self._path: Path | None = None
+
+    async def open_unix(self, path: Path) -> None:
+        """Listen on the private socket."""
+        self._runner = web.AppRunner(
+            make_app(self._supervisor, self._guard), access_log=None, shutdown_timeout=0.5
+        )
+        await self._runner.setup()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(str(path))
+        path.chmod(0o600)
+        sock.listen(128)
+        sock.setblocking(False)
+        self._path = path
+        await web.SockSite(self._runner, sock).start()
+
+    async def open_tcp(self, sock: socket.socket) -> str:
+        """Listen on a bound TCP socket, too; its URL."""
+        assert self._runner is not None
+        await web.SockSite(self._runner, sock).start()
+        host, port = sock.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def close(self) -> None:
+        """Close everything; connections that linger are cut."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
