@@ -20,7 +20,7 @@ ROOM_SDK_ONLY = frozenset(
     " auto_end_session session_timeout_seconds no_participant_timeout_seconds owns_session_metrics"
     " stop_recording_on_leave record_all_participants signaling_base_url audio_codec background_audio"
     " send_logs_to_dashboard dashboard_log_level traces metrics logs observability transport_mode websocket"
-    " webrtc enable_traces recording_enabled".split()
+    " webrtc".split()
 )
 MAX_REPORT_BYTES = 4096
 
@@ -33,7 +33,12 @@ class RoomOptions:
     """
 
     def __init__(
-        self, *, room_id: str | None = None, name: str = "Agent", auth_token: str | None = None, **sdk_only: Any
+        self,
+        *,
+        room_id: str | None = None,
+        name: str = "Agent",
+        auth_token: str | None = None,
+        **sdk_only: Any,
     ) -> None:
         for unknown in sdk_only.keys() - ROOM_SDK_ONLY:
             known = [*ROOM_SDK_ONLY, "room_id", "name", "auth_token"]

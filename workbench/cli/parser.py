@@ -97,12 +97,22 @@ def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
 
 def help_text() -> str:
     """What `workbench --help` prints; committed as help.txt, because making it costs a tenth of a second."""
-    lines = [_HEAD.strip("\n"), "", "Options of the worker, in the order flag > WORKBENCH_<OPTION> > file > agent:"]
+    lines = [
+        _HEAD.strip("\n"),
+        "",
+        "Options of the worker, in the order flag > WORKBENCH_<OPTION> > file > agent:",
+    ]
     for name in flagged():
         field, unit = FIELDS[name], meta(name)["unit"]
         flag = flag_of(name) + ("" if field.annotation is not bool else " / --no-" + name.replace("_", "-"))
         default = plain(field.default)
-        shown = "" if default in (None, "") else f" [{default:g}{' ' + unit if unit else ''}]" if _number(default) else f" [{default}]"
+        shown = (
+            ""
+            if default in (None, "")
+            else f" [{default:g}{' ' + unit if unit else ''}]"
+            if _number(default)
+            else f" [{default}]"
+        )
         lines.append(f"  {flag:<28} {field.description}{shown}")
     return "\n".join(lines) + "\n\n" + _TAIL.strip("\n") + "\n"
 
@@ -134,8 +144,6 @@ def _unknown(given: str, parser: argparse.ArgumentParser) -> str:
     close = difflib.get_close_matches(given.partition("=")[0], flags, n=1, cutoff=0.5)
     what = "unknown flag" if given.startswith("-") else "unexpected argument"
     return f"{what} {given!r}" + (f"; did you mean {close[0]}?" if close else "")
-
-
 
 
 _HEAD = """

@@ -40,7 +40,10 @@ class Printer:
         """Print one structured record of our own."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         if self._json:
-            self._put(json.dumps({"at": at, "level": "INFO", "logger": "workbench", **fields}, default=str) + "\n", 1)
+            self._put(
+                json.dumps({"at": at, "level": "INFO", "logger": "workbench", **fields}, default=str) + "\n",
+                1,
+            )
         else:
             words = " ".join(f"{key}={value}" for key, value in fields.items())
             self._put(f"{at[11:23]} INFO     workbench  {clean_text(words)}\n", 1)

@@ -16,7 +16,7 @@ from workbench.agent import loading
 from workbench.cli.layers import read_layers
 from workbench.cli.parser import given_flags
 from workbench.cli.printer import Printer
-from workbench.client.address import socket_path
+from workbench.client.address import private_socket_path, socket_path
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
 from workbench.model.errors import AddressInUse, UsageError, WorkbenchError
@@ -52,7 +52,9 @@ class Serve:
         self.once_done = asyncio.Event()
         as_json = parsed.log_format == "json" or (parsed.log_format == "auto" and not sys.stderr.isatty())
         self.printer = Printer(
-            self.supervisor.logs, as_json=as_json and not self.owned, level=self.own_settings.options.log_level
+            self.supervisor.logs,
+            as_json=as_json and not self.owned,
+            level=self.own_settings.options.log_level,
         )
 
     def run(self) -> int:
@@ -80,7 +82,7 @@ class Serve:
         supervisor, loop = self.supervisor, asyncio.get_running_loop()
         self.guard = Guard(supervisor.settings.options.host, self._control_token)
         self.doors = Doors(supervisor, self.guard)
-        path = socket_path(supervisor.settings.options.agent_id, os.getpid())
+        path = private_socket_path(os.getpid())
         supervisor.listeners.append(self._on_event)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, supervisor.on_signal, number)
@@ -88,7 +90,7 @@ class Serve:
         side: list[asyncio.Task[Any]] = []
         try:
             await self.doors.open_unix(path)
-            supervisor.started(str(path))
+            supervisor.started(str(self._name_socket()))
             if self.owned:
                 self._say_ready({"socket": str(path)})
                 side.append(asyncio.ensure_future(self._obey_owner()))
@@ -115,7 +117,7 @@ class Serve:
     async def _after_loading(self) -> None:
         """What needs the options of the agent's file: the port, the first job."""
         if self.tcp is not None:
-            await self._listen(self.tcp)
+            self._listening(await self._listen(self.tcp))
         if self.start_job and self.owned:
             self._submit_own()  # waits for the first generation
         await self.supervisor.code_loaded.wait()
@@ -124,13 +126,20 @@ class Serve:
             if settings.chosen(name):
                 self.supervisor.logs.note("WARNING", f"{name} is set, but has no effect in this version")
         if self.tcp is None:
-            await self._listen(self._bind_late(settings))
+            self._listening(await self._listen(self._bind_late(settings)))
+        else:
+            self._listening(self.supervisor.state.worker.url)  # the agent's name may be known only now
         if self.start_job and not self.owned:
             self._submit_own()
         if self.parsed.once:
             self._submit_once()
         if not self.owned:
             self._announce(settings)
+
+    def _name_socket(self) -> Path:
+        public = socket_path(self.supervisor.settings.options.agent_id, os.getpid())
+        self.doors.call_unix(public)
+        return public
 
     def _bind_late(self, settings: Settings) -> socket.socket:
         from workbench.server.listener import bind
@@ -145,11 +154,13 @@ class Serve:
             self.supervisor.logs.note("WARNING", f"{busy}; taking a free port instead")
             return bind(options.host, 0)
 
-    async def _listen(self, sock: socket.socket) -> None:
-        options = self.supervisor.settings.options
-        self.guard.protect(options.host, self._control_token)
-        url = await self.doors.open_tcp(sock)
-        self.supervisor._publish(ev.Listening(at=time.time(), url=url, note=self.note))
+    async def _listen(self, sock: socket.socket) -> str:
+        self.guard.protect(self.supervisor.settings.options.host, self._control_token)
+        return await self.doors.open_tcp(sock)
+
+    def _listening(self, url: str) -> None:
+        path = str(self._name_socket())
+        self.supervisor.publish(ev.Listening(at=time.time(), url=url, note=self.note, socket=path))
 
     def _announce(self, settings: Settings) -> None:
         self.printer.level = settings.options.log_level

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from typing import Any
 
 from workbench.client.owner import Owner
 
@@ -31,7 +32,7 @@ def run_attached(parsed: Namespace) -> int:
     return _run(WorkbenchApp(ClientSource(address, token), owner=None, title=str(address)))
 
 
-def _run(app: "WorkbenchApp") -> int:  # type: ignore[name-defined]  # noqa: F821
+def _run(app: Any) -> int:
     app.run()
     report = app.exit_report
     if report:

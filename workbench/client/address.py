@@ -43,6 +43,11 @@ def socket_path(agent_id: str, pid: int) -> Path:
     return folder / f"{name}-{pid}.sock"
 
 
+def private_socket_path(pid: int) -> Path:
+    """A second name of that socket, known to its owner alone: the agent's name may change when it is loaded."""
+    return run_folder() / f".{pid}.socket"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A supervisor: by unix socket, or by URL."""
@@ -57,7 +62,8 @@ class Address:
 def live_supervisors() -> list[Address]:
     """Every supervisor of this user that accepts a connection now. Sockets of dead ones are removed."""
     found = []
-    for path in sorted(run_folder().glob("*.sock")):
+    folder = run_folder()
+    for path in [*sorted(folder.glob("*.sock")), *folder.glob(".*.socket")]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(1.0)
             try:
@@ -67,7 +73,8 @@ def live_supervisors() -> list[Address]:
             except OSError:
                 continue  # gone meanwhile, or too busy to answer: not one to offer
             else:
-                found.append(Address(path=str(path)))
+                if path.suffix == ".sock":
+                    found.append(Address(path=str(path)))
     return found
 
 

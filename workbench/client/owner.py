@@ -67,8 +67,10 @@ class Owner:
         with self.log_path.open("wb") as log:
             os.fchmod(log.fileno(), 0o600)
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "workbench", *self._argv]
-                + ["--no-tui", f"--owner-fd={orders_read}", f"--ready-fd={ready_write}"],
+                [
+                    *(sys.executable, "-P", "-m", "workbench", "--no-tui"),
+                    *(f"--owner-fd={orders_read}", f"--ready-fd={ready_write}", *self._argv),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

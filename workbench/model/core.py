@@ -92,7 +92,14 @@ class Core:
         return judge(self.state, self.options, self.gate.closed, forced=forced)
 
     def submit(
-        self, job_id: str, room_id: str, metadata: dict[str, Any], now: Now, *, force: bool = False, own: bool = False
+        self,
+        job_id: str,
+        room_id: str,
+        metadata: dict[str, Any],
+        now: Now,
+        *,
+        force: bool = False,
+        own: bool = False,
     ) -> Verdict:
         """Take a job or refuse it; `ready` means taken."""
         verdict = self.judge(forced=force)
@@ -421,9 +428,7 @@ class Core:
         process_id, self._next_process = self._next_process, self._next_process + 1
         self.slots[process_id] = Slot(now.mono, now.mono + self.options.initialize_timeout)
         self._emit(
-            ev.ProcessSpawning(
-                at=now.at, id=process_id, generation=self.generation, start_method=self.start_method
-            )
+            ev.ProcessSpawning(at=now.at, id=process_id, generation=self.generation, start_method=self.start_method)
         )
         if self.backoff.degraded:
             self.backoff.held_until = now.mono + 30.0  # one probe, and the next only after that
@@ -517,9 +522,7 @@ class Core:
         if delay > 0 or degraded:
             text = f"{why}; next try in {delay:.1f} s"
             count = len(self.backoff.failures)
-            self._emit(
-                ev.PoolHeld(at=now.at, failures=count, until_at=now.at + delay, degraded=degraded, why=text)
-            )
+            self._emit(ev.PoolHeld(at=now.at, failures=count, until_at=now.at + delay, degraded=degraded, why=text))
         if degraded and not was_degraded:
             for job in [j for j in self.state.jobs.values() if j.status == "queued" and not j.own]:
                 self._end_job(job, End("init_failed", why), now)

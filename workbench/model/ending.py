@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 
 STATUS_OF = {"returned": "completed", "cancelled": "cancelled"}
-REASONS = frozenset(
-    "returned cancelled raised exited signalled oom_limit oom_kernel hung timeout init_failed drain_cut"
-    " supervisor_lost".split()
-)
 
 
 @dataclass(frozen=True, slots=True)

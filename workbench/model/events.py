@@ -48,10 +48,11 @@ class WorkerStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening(Event):
-    """The TCP routes are open at `url`."""
+    """Where the routes can be reached: TCP at `url`, and the unix socket."""
 
     url: str
     note: str
+    socket: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

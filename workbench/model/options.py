@@ -49,12 +49,8 @@ def _level(value: object) -> object:
     return "WARNING" if name == "WARN" else name
 
 
-def _option(
-    default: Any, help: str, effect: Effect, *, unit: str = "", sdk: bool = True, **limits: Any
-) -> Any:
-    return Field(
-        default, description=help, json_schema_extra={"effect": effect, "unit": unit, "sdk": sdk}, **limits
-    )
+def _option(default: Any, help: str, effect: Effect, *, unit: str = "", sdk: bool = True, **limits: Any) -> Any:
+    return Field(default, description=help, json_schema_extra={"effect": effect, "unit": unit, "sdk": sdk}, **limits)
 
 
 def _seconds(default: float, help: str, effect: Effect = "now", **limits: Any) -> Any:
@@ -109,25 +105,17 @@ with warnings.catch_warnings():
         auth_token: Annotated[SecretStr, AfterValidator(_token)] | None = _option(
             None, "token for the registry", "restart"
         )
-        auth_token_file: str | None = _option(
-            None, "file holding that token, read before each connect", "restart"
+        auth_token_file: str | None = _option(None, "file holding that token, read before each connect", "restart")
+        log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)] = (
+            _option("INFO", "least severe level of log records kept", "now")
         )
-        log_level: Annotated[
-            Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)
-        ] = _option("INFO", "least severe level of log records kept", "now")
-        host: str = _option(
-            "127.0.0.1", "address the HTTP routes listen on", "restart", min_length=1, max_length=253
-        )
-        port: int = _option(
-            8081, "port the HTTP routes listen on; 0 takes a free one", "restart", ge=0, le=65535
-        )
+        host: str = _option("127.0.0.1", "address the HTTP routes listen on", "restart", min_length=1, max_length=253)
+        port: int = _option(8081, "port the HTTP routes listen on; 0 takes a free one", "restart", ge=0, le=65535)
         control_token: Annotated[SecretStr, AfterValidator(_token)] | None = _option(
             None, "secret that control requests must bring when `host` is not a loopback address", "restart"
         )
         control_token_file: str | None = _option(None, "file holding that secret", "restart")
-        memory_warn_mb: float = _megabytes(
-            500.0, "warn from this much memory of a job's whole process tree; 0 never"
-        )
+        memory_warn_mb: float = _megabytes(500.0, "warn from this much memory of a job's whole process tree; 0 never")
         memory_limit_mb: float = _megabytes(
             0.0, "kill a job at this much memory of its whole process tree; 0 unlimited"
         )
@@ -276,9 +264,7 @@ def allowed(name: str) -> str:
         return "one of " + ", ".join(choices)
     limits = {key: getattr(m, key) for m in field.metadata for key in ("ge", "gt", "le") if hasattr(m, key)}
     span = " ".join(
-        f"{word} {limits[key]:,.10g}"
-        for key, word in (("ge", "from"), ("gt", "above"), ("le", "to"))
-        if key in limits
+        f"{word} {limits[key]:,.10g}" for key, word in (("ge", "from"), ("gt", "above"), ("le", "to")) if key in limits
     )
     if field.annotation is int:
         return f"a whole number {span}".strip()

@@ -31,10 +31,7 @@ class Layers:
         Raises:
             OptionsError: an unknown option or an impossible value.
         """
-        given = {
-            name: Given(check(name, value, text=text, source=source), source)
-            for name, value in values.items()
-        }
+        given = {name: Given(check(name, value, text=text, source=source), source) for name, value in values.items()}
         self.by_name[layer] = given
 
     def add(self, layer: str, name: str, value: Any, source: str, *, text: bool = False) -> None:
@@ -58,9 +55,7 @@ class Layers:
         if "agent_id" not in values:
             values["agent_id"] = Given(self.agent_stem, "derived: the file's name")
         _settle(values)
-        options = Options.model_construct(
-            set(values), **{name: given.value for name, given in values.items()}
-        )
+        options = Options.model_construct(set(values), **{name: given.value for name, given in values.items()})
         return Settings(options, {name: given.source for name, given in values.items()})
 
 
@@ -107,7 +102,9 @@ def _settle(values: dict[str, Given]) -> None:
         return values[name].value if name in values else FIELDS[name].default
 
     def clash(weak: str, strong: str, words: str) -> OptionsError:
-        both = f"{weak} = {value(weak):g} ({values[weak].source}), {strong} = {value(strong):g} ({values[strong].source})"
+        both = (
+            f"{weak} = {value(weak):g} ({values[weak].source}), {strong} = {value(strong):g} ({values[strong].source})"
+        )
         return OptionsError([(weak, f"{words}: {both}; change one of the two")])
 
     def set_by_somebody(name: str) -> bool:  # a preset is a set of other defaults: it yields, too

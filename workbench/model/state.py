@@ -256,7 +256,7 @@ def _worker_started(state: State, event: ev.WorkerStarted) -> None:
 
 @_on(ev.Listening)
 def _listening(state: State, event: ev.Listening) -> None:
-    state.worker.url, state.worker.url_note = event.url, event.note
+    state.worker.url, state.worker.url_note, state.worker.socket = event.url, event.note, event.socket
 
 
 @_on(ev.AdmissionChanged)

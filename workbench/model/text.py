@@ -31,8 +31,8 @@ def _visible(match: re.Match[str]) -> str:
 def clean_text(text: str, limit: int = 8192) -> str:
     """One line of `text` that no terminal will act on.
 
-    Complete colour and cursor sequences (and emoji variation selectors) are dropped, any other control character is made visible, a tab
-    becomes four spaces and what is longer than `limit` characters is cut, with the number left out.
+    Complete colour and cursor sequences (and emoji variation selectors) are dropped, any other control
+    character is made visible, a tab becomes four spaces and what is longer than `limit` characters is cut, with the number left out.
     """
     cut = len(text) - limit
     if cut > 0:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from workbench.process import wire

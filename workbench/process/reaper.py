@@ -77,9 +77,7 @@ class Reaper:
             if result is None:
                 return
             killed = result.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-            status = ExitStatus(
-                None if killed else result.si_status, _name(result.si_status) if killed else None
-            )
+            status = ExitStatus(None if killed else result.si_status, _name(result.si_status) if killed else None)
             tell = self._claims.pop(result.si_pid, None)
             if tell is not None:
                 tell(status)

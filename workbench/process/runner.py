@@ -196,9 +196,7 @@ class Nowhere:
 class Attempt:
     """One run of the entrypoint."""
 
-    def __init__(
-        self, frame: dict[str, Any], template: JobContext, process: ProcessInfo, link: Any, root: str
-    ) -> None:
+    def __init__(self, frame: dict[str, Any], template: JobContext, process: ProcessInfo, link: Any, root: str) -> None:
         self.id: str = frame["id"]
         self.end_seen = False
         self._link = link
@@ -225,7 +223,11 @@ class Attempt:
                 self._task.uncancel()
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
-            end = {"reason": "exited", "exit_code": code, "error": f"the entrypoint called sys.exit({error.code!r})"}
+            end = {
+                "reason": "exited",
+                "exit_code": code,
+                "error": f"the entrypoint called sys.exit({error.code!r})",
+            }
         except BaseException as error:
             logging.getLogger("workbench.job").error("the entrypoint raised", exc_info=error)
             end = {"reason": "raised", "error": error_line(error, self._root)}

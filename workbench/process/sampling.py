@@ -136,18 +136,23 @@ class CpuClock:
 def _cgroup_quota() -> tuple[str, float]:
     """The usage file and the number of CPUs of this container's quota; empty without one."""
     try:
-        limit, period = open("/sys/fs/cgroup/cpu.max", encoding="ascii").read().split()
+        limit, period = _text("/sys/fs/cgroup/cpu.max").split()
         if limit != "max":
             return "/sys/fs/cgroup/cpu.stat", int(limit) / int(period)
     except (OSError, ValueError):
         limit = ""  # no cgroup v2 here; perhaps v1
     try:
-        quota = int(open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", encoding="ascii").read())
-        period_us = int(open("/sys/fs/cgroup/cpu/cpu.cfs_period_us", encoding="ascii").read())
+        quota = int(_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+        period_us = int(_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
     except (OSError, ValueError):
         return "", 0.0
     usage = "/sys/fs/cgroup/cpuacct/cpuacct.usage"
     return (usage, quota / period_us) if quota > 0 and os.access(usage, os.R_OK) else ("", 0.0)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 def _open(pid: int, name: str) -> int:

@@ -74,7 +74,7 @@ class Zygote:
                 "ms": (time.perf_counter() - self.began) * 1e3,
                 "files": _project_files(self.root),
                 "root": self.root,
-                "rss_pages": int(open("/proc/self/statm").read().split()[1]),
+                "rss_pages": _own_pages(),
             }
         )
         if self.order.get("become"):
@@ -165,6 +165,11 @@ class Zygote:
 
     def _say(self, message: dict[str, Any]) -> None:
         self.control.send(json.dumps(message, default=str).encode("utf-8", "backslashreplace"))
+
+
+def _own_pages() -> int:
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1])
 
 
 def _flush() -> None:

@@ -58,12 +58,11 @@ class Doors:
         self._supervisor, self._guard = supervisor, guard
         self._runner: web.AppRunner | None = None
         self._path: Path | None = None
+        self._public: Path | None = None
 
     async def open_unix(self, path: Path) -> None:
-        """Listen on the private socket."""
-        self._runner = web.AppRunner(
-            make_app(self._supervisor, self._guard), access_log=None, shutdown_timeout=0.5
-        )
+        """Listen on the unix socket, under its private name."""
+        self._runner = web.AppRunner(make_app(self._supervisor, self._guard), access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.bind(str(path))
@@ -72,6 +71,16 @@ class Doors:
         sock.setblocking(False)
         self._path = path
         await web.SockSite(self._runner, sock).start()
+
+    def call_unix(self, public: Path) -> None:
+        """Give the unix socket the name by which others find it, instead of the last one."""
+        assert self._path is not None
+        if public != self._public:
+            public.unlink(missing_ok=True)
+            public.hardlink_to(self._path)
+            if self._public is not None:
+                self._public.unlink(missing_ok=True)
+            self._public = public
 
     async def open_tcp(self, sock: socket.socket) -> str:
         """Listen on a bound TCP socket, too; its URL."""
@@ -84,5 +93,6 @@ class Doors:
         """Close everything; connections that linger are cut."""
         if self._runner is not None:
             await self._runner.cleanup()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        for path in (self._path, self._public):
+            if path is not None:
+                path.unlink(missing_ok=True)

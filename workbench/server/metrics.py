@@ -24,11 +24,13 @@ class Metrics:
         self._jobs = Counter("jobs", "Jobs that have ended", ["status", "reason"], **made)
         self._refused = Counter("jobs_refused", "Jobs not taken", ["reason"], **made)
         self._start = Histogram(
-            "job_start_seconds", "Acceptance to the entrypoint's first line", ["warm"], buckets=START_BUCKETS, **made
+            "job_start_seconds",
+            "Acceptance to the entrypoint's first line",
+            ["warm"],
+            buckets=START_BUCKETS,
+            **made,
         )
-        self._duration = Histogram(
-            "job_duration_seconds", "First line to end", buckets=DURATION_BUCKETS, **made
-        )
+        self._duration = Histogram("job_duration_seconds", "First line to end", buckets=DURATION_BUCKETS, **made)
         self._restarts = Counter("process_restarts", "Processes that died unasked", ["reason"], **made)
         self._reloads = Counter("reloads", "Generations made", ["result"], **made)
         self._reload_s = Histogram("reload_seconds", "Start of a generation to serving", **made)

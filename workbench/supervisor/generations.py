@@ -119,7 +119,8 @@ class Loader:
             how = f"killed by {status.signal}" if status.signal else f"left with exit code {status.exit_code}"
             words = [line for line in generation.last_words if not line.startswith("  File")][-3:]
             generation.problem = Problem(
-                "", f"the agent's process {how} while it was loading" + (f": {' / '.join(words)}" if words else "")
+                "",
+                f"the agent's process {how} while it was loading" + (f": {' / '.join(words)}" if words else ""),
             )
             self._place(generation)
         self._told(generation, "failed")

@@ -23,7 +23,7 @@ async def watch(supervisor: Supervisor, mode: str) -> None:
     while True:
         files = _files(supervisor)
         folders = {os.path.dirname(file) for file in files}
-        supervisor._publish(ev.ReloadIdle(at=time.time(), mode=mode, watched=len(files)))
+        supervisor.publish(ev.ReloadIdle(at=time.time(), mode=mode, watched=len(files)))
         stop = asyncio.Event()
         async for changes in awatch(
             *folders, debounce=DEBOUNCE_MS, step=STEP_MS, recursive=False, stop_event=stop, rust_timeout=500,

@@ -106,7 +106,7 @@ class Supervisor:
         if self.loading is None:
             self.boot()
         assert self.loading is not None
-        self._publish(ev.ReloadStarted(at=time.time(), generation=1, changed=[]))
+        self.publish(ev.ReloadStarted(at=time.time(), generation=1, changed=[]))
         self.loader.listen(self.loading, self.settings.options.initialize_timeout)
         sampling = asyncio.ensure_future(self.sampler.run())
         sampling.add_done_callback(self._sampler_ended)
@@ -119,18 +119,18 @@ class Supervisor:
     def started(self, socket: str) -> None:
         """The routes are open: the first events."""
         now = time.time()
-        self._publish(
+        self.publish(
             ev.WorkerStarted(
                 at=now, agent_id=self.settings.options.agent_id, worker_id=self.worker_id, version=__version__,
                 pid=os.getpid(), target=self.target, socket=socket, start_job=self.start_job,
             )
         )  # fmt: skip
-        self._publish(ev.OptionsChanged(at=now, options=self.settings.table()))
+        self.publish(ev.OptionsChanged(at=now, options=self.settings.table()))
         if self.settings.options.register:
             why = "register is set, but this version has no registry link yet"
         else:
             why = "not registered: jobs come from this machine only"
-        self._publish(ev.LinkChanged(at=now, state="local", why=why, attempt=0, retry_at=None))
+        self.publish(ev.LinkChanged(at=now, state="local", why=why, attempt=0, retry_at=None))
 
     def on_signal(self, number: int) -> None:
         """SIGTERM or SIGINT came."""
@@ -195,7 +195,7 @@ class Supervisor:
         else:
             self.sampler.job_accepted()
         self.flush()
-        return self.state.jobs[job_id] if job_id in self.state.jobs else verdict
+        return self.state.jobs.get(job_id, verdict)
 
     def end_job(self, job_id: str) -> None:
         """Start its stop ladder, or move one rung down."""
@@ -250,7 +250,7 @@ class Supervisor:
             self.core.generation_dropped(self.serving.number if self.serving else 0, self._now())
             self.loader.drop(replaced, kill=True)
         generation = self.loading = self.loader.begin(changed)
-        self._publish(ev.ReloadStarted(at=time.time(), generation=generation.number, changed=changed))
+        self.publish(ev.ReloadStarted(at=time.time(), generation=generation.number, changed=changed))
         self.loader.listen(generation, self.settings.options.initialize_timeout)
         self.flush()
         return generation.number
@@ -274,7 +274,8 @@ class Supervisor:
             self._flushing = False
         self._set_timer()
 
-    def _publish(self, event: ev.Event) -> None:
+    def publish(self, event: ev.Event) -> None:
+        """A fact the core need not hear of."""
         self.state.apply(event)
         self._told(event)
 
@@ -435,9 +436,7 @@ class Supervisor:
                 raise ValueError(f"unknown reason {reason!r:.40}")
             error = message.get("error")
             end = End(reason, str(error)[:LONGEST_ERROR] if error else None, message.get("exit_code"))
-            self.core.job_over(
-                child.id, str(message["job"]), int(message["attempt"]), end, bool(message["seen"]), now
-            )
+            self.core.job_over(child.id, str(message["job"]), int(message["attempt"]), end, bool(message["seen"]), now)
             child.job_id = None
         elif kind == "free":
             self.core.process_free(child.id, now)
@@ -498,7 +497,7 @@ class Supervisor:
             line = _telling_line(child.dump, self.project_root)
             if line:
                 age = process.heartbeat_age_s or 1.0
-                self._publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=age, stack=line))
+                self.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=age, stack=line))
 
     def _source(self, child: Child) -> Source:
         return Source(child.id, child.pid, child.generation, child.job_id)
@@ -561,12 +560,12 @@ class Supervisor:
         }
 
     def _generation_told(self, generation: Generation, news: str) -> None:
+        if self._exit is not None and self._exit.done():
+            return  # the worker is closing: it killed that zygote itself
         if news == "slow":
             if generation is self.loading:
                 where = generation.standing_at.strip()
-                self._publish(
-                    ev.ReloadStep(at=time.time(), generation=generation.number, step="loading", detail=where)
-                )
+                self.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="loading", detail=where))
         elif news == "loaded":
             self._loaded(generation)
         elif news == "failed":
@@ -593,7 +592,7 @@ class Supervisor:
         if method == "spawn":
             reasons = "; ".join(loaded["against_fork"]) or "asked for"
             self.logs.note("WARNING", f"start method spawn, not zygote: {reasons}")
-        self._publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="warming", detail=""))
+        self.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="warming", detail=""))
         self.core.limit_starting = 8 if method == "zygote" else max(2, os.cpu_count() or 2)
         self.code_loaded.set()
         self.core.generation_loaded(generation.number, method, self._now())
@@ -604,7 +603,7 @@ class Supervisor:
         method = self.start_method or generation.start_method
         why = "; ".join((generation.loaded or {}).get("against_fork") or []) or "nothing stands against forking"
         took_ms = (time.monotonic() - generation.began) * 1e3
-        self._publish(
+        self.publish(
             ev.ReloadDone(
                 at=time.time(), generation=generation.number, took_ms=round(took_ms, 1),
                 start_method=method, start_method_why=why,
@@ -622,7 +621,7 @@ class Supervisor:
         problem = generation.problem or Problem("", "the agent cannot be loaded")
         self.failed_root_files = generation.files
         self.core.generation_dropped(self.serving.number if self.serving else 0, self._now())
-        self._publish(ev.ReloadFailed(at=time.time(), generation=generation.number, problem=problem.to_json()))
+        self.publish(ev.ReloadFailed(at=time.time(), generation=generation.number, problem=problem.to_json()))
         if self.serving is None and not self.waits_for_save:
             self.failure = AgentError("\n".join([problem.headline(), *problem.excerpt()]))
             self.failure.exit_code = problem.exit_code
@@ -660,7 +659,11 @@ class Supervisor:
             self.logs.add(source, "INFO", "stdout", lines)
             return
         for line in lines:
-            level, logger, text = parse_record(line) or ("WARNING", "stack", line.decode("utf-8", "backslashreplace"))
+            level, logger, text = parse_record(line) or (
+                "WARNING",
+                "stack",
+                line.decode("utf-8", "backslashreplace"),
+            )
             self.logs.add(source, level, logger, [part.encode() for part in text.split("\n")])
 
     # --- measurements ---------------------------------------------------------------------------
@@ -677,13 +680,13 @@ class Supervisor:
         process = self.state.processes[child.id]
         if not process.stalled:
             child.dump = []
-            self._publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=""))
+            self.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=""))
             child.signal(DUMP_SIGNAL, group=False)
         self._maybe_hung(child, age_s, f"its loop stood still for {age_s:.1f} s")
 
     def resumed(self, child: Child) -> None:
         """Its loop turns again."""
-        self._publish(ev.ProcessResumed(at=time.time(), id=child.id))
+        self.publish(ev.ProcessResumed(at=time.time(), id=child.id))
 
     def _maybe_hung(self, child: Child, age_s: float, words: str) -> None:
         limit = self.settings.options.ping_timeout
@@ -709,15 +712,13 @@ class Supervisor:
                 self._pings[child.id] = now
                 child.send({"t": "ping", "n": 0})
 
-    def sampled(
-        self, figures: dict[int, dict[str, Any]], load: float | None, cpu: float | None, lag_s: float
-    ) -> None:
+    def sampled(self, figures: dict[int, dict[str, Any]], load: float | None, cpu: float | None, lag_s: float) -> None:
         """One slow tick: publish the figures, judge the load, ping."""
         options = self.settings.options
         if options.load == "jobs":
             load = round(len(self.state.active_jobs()) / options.max_processes, 3)
         total = sum(f["memory_mb"] for f in figures.values())
-        self._publish(
+        self.publish(
             ev.Sampled(
                 at=time.time(), processes=figures, load=load, cpu=cpu, memory_mb=round(total, 1),
                 supervisor_lag_ms=round(lag_s * 1e3, 1), log_lines=self.logs.total,
@@ -742,7 +743,7 @@ class Supervisor:
     def _use(self, settings: Settings) -> None:
         level_changed = settings.options.log_level != self.settings.options.log_level
         self.settings = settings
-        self._publish(ev.OptionsChanged(at=time.time(), options=settings.table()))
+        self.publish(ev.OptionsChanged(at=time.time(), options=settings.table()))
         self.core.set_options(settings.options, self._now())
         if level_changed:
             for child in self.children.values():
@@ -820,4 +821,3 @@ def _debugged(pid: int) -> bool:
             return any(line.startswith("TracerPid:") and int(line.split()[1]) for line in status)
     except OSError:
         return False  # it has gone: there is nothing left to kill either
-

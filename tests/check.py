@@ -1,0 +1,31 @@
+"""The one check command: `python -m tests.check` formats, lints, types, checks imports and runs the tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+STEPS = [
+    [str(BIN / "ruff"), "format", "--check", "."],
+    [str(BIN / "ruff"), "check", "."],
+    [str(BIN / "mypy")],
+    [str(BIN / "lint-imports")],
+    [sys.executable, "-m", "pytest", *sys.argv[1:]],
+]
+
+
+def main() -> int:
+    """Run every step; the first that fails ends it."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")}
+    for step in STEPS:
+        print("$", " ".join(step), flush=True)
+        code = subprocess.run(step, cwd=ROOT, env=clean, check=False).returncode
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Real workers for the tests, and the promise that nothing is left of them."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from workbench.client.address import Address
+from workbench.client.client import Client
+
+AGENTS = Path(__file__).parent / "agents"
+WAIT_S = 20.0  # a bound on hanging, never on speed
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """The environment of a user's machine: without this machine's Python switches."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHONUN", "PYTHONDONT", "WORKBENCH_"))}
+    return {**clean, **more}
+
+
+def wait_until(check: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
+    """Poll ground truth outside this process (files, the process table) until it holds."""
+    deadline = time.monotonic() + timeout_s
+    while not (result := check()):
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.005)
+    return result
+
+
+def tagged(tag: str) -> list[int]:
+    """Every living process whose environment carries `tag`."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("TEST_TAG") == tag:
+                found.append(process.pid)
+    return found
+
+
+class Worker:
+    """A headless worker, as a user would start it."""
+
+    def __init__(self, process: "subprocess.Popen[str]", folder: Path, tag: str) -> None:
+        self.process, self.folder, self.tag = process, folder, tag
+        self.ledger = folder / "ledger"
+
+    @property
+    def socket(self) -> str:
+        return str(self.folder / "workbench" / f".{self.process.pid}.socket")
+
+    def client(self) -> Client:
+        return Client(Address(path=self.socket))
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What the jobs themselves wrote."""
+        if not self.ledger.exists():
+            return []
+        return [json.loads(line) for line in self.ledger.read_text().splitlines()]
+
+    def ended(self) -> int:
+        return self.process.wait(WAIT_S)
+
+    def output(self) -> str:
+        """Everything it printed on stderr; after its end."""
+        return (self.folder / "stderr").read_text()
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start workers; afterwards none of their processes may be left."""
+    started: list[Worker] = []
+
+    def start(agent: str | Path, *flags: str, wait: bool = True, **environment: str) -> Worker:
+        tag = uuid.uuid4().hex
+        folder = tmp_path / f"w{len(started)}"
+        folder.mkdir()
+        path = AGENTS / agent if isinstance(agent, str) else agent
+        given = list(flags) if any(f.startswith("--port") for f in flags) else ["--port", "0", *flags]
+        with (folder / "stderr").open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "workbench", str(path), "--no-tui", *given],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, text=True, cwd=tmp_path,
+                env=child_environment(
+                    XDG_RUNTIME_DIR=str(folder), TEST_TAG=tag, LEDGER=str(folder / "ledger"), **environment
+                ),
+            )  # fmt: skip
+        worker = Worker(process, folder, tag)
+        started.append(worker)
+        if wait:
+            wait_until(lambda: os.path.exists(worker.socket) or process.poll() is not None, "the worker listens")
+        return worker
+
+    yield start
+    for worker in started:
+        if worker.process.poll() is None:
+            worker.process.send_signal(signal.SIGTERM)
+            worker.process.send_signal(signal.SIGTERM)
+            try:
+                worker.process.wait(WAIT_S)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+        wait_until(lambda worker=worker: not tagged(worker.tag), f"no process left of {worker.process.pid}", 5)

@@ -1,1 +1,0 @@
-"""What fills the terminal: the board itself, and the dialogs over it."""

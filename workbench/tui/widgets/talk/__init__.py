@@ -1,1 +1,0 @@
-"""The talk pane: a conversation with the room of a job."""
