@@ -32,7 +32,8 @@ def clean_text(text: str, limit: int = 8192) -> str:
     """One line of `text` that no terminal will act on.
 
     Complete colour and cursor sequences (and emoji variation selectors) are dropped, any other control
-    character is made visible, a tab becomes four spaces and what is longer than `limit` characters is cut, with the number left out.
+    character is made visible, a tab becomes four spaces. What is longer than `limit` characters is cut, and
+    the number left out is told.
     """
     cut = len(text) - limit
     if cut > 0:
