@@ -33,6 +33,9 @@ def run(arguments: list[str]) -> int:
             return error.exit_code
         print(f"workbench: {text}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # `workbench options bot.py | head`: nobody reads on, which is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
     except KeyboardInterrupt:
         return 130
 

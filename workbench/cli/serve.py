@@ -44,13 +44,13 @@ class Serve:
             parsed.agent, layers, arguments=parsed.arguments, waits_for_save=self.owned,
             start_method=parsed.start_method, start_job=self.start_job,
         )  # fmt: skip
-        self.supervisor.core.carry_own = True
         self.own_settings = self.supervisor.settings  # without the agent's file
         self.tcp: socket.socket | None = None
         self.note = ""
         self.once_job: Job | None = None
         self.once_done = asyncio.Event()
         as_json = parsed.log_format == "json" or (parsed.log_format == "auto" and not sys.stderr.isatty())
+        self.supervisor.failure_is_told = not as_json
         self.printer = Printer(
             self.supervisor.logs,
             as_json=as_json and not self.owned,
@@ -170,12 +170,12 @@ class Serve:
         )  # fmt: skip
 
     def _submit_own(self) -> None:
-        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, own=True)
+        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, own=True, early=True)
         if isinstance(taken, Verdict):
             self.supervisor.logs.note("ERROR", f"the first job was refused: {taken.status}: {taken.why}")
 
     def _submit_once(self) -> None:
-        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, own=True)
+        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, early=True)
         if isinstance(taken, Verdict):
             self.supervisor.drain("the job was refused", then_exit=True)
             return

@@ -77,7 +77,6 @@ class Core:
         self.generation = 0  # the newest that may be forked from
         self.probing = 0  # a generation that must show one ready process before it serves
         self.ever_ready = False
-        self.carry_own = True
         self._next_process = 1
         self._exit_when_drained: float | None = None
         self._drain_deadline: float | None = None
@@ -100,11 +99,11 @@ class Core:
         *,
         force: bool = False,
         own: bool = False,
+        early: bool = False,
     ) -> Verdict:
-        """Take a job or refuse it; `ready` means taken."""
+        """Take a job or refuse it; `ready` means taken. `early`: it may wait for the first generation."""
         verdict = self.judge(forced=force)
-        waits_for_code = own and verdict.status == "starting"
-        if verdict.status != "ready" and not waits_for_code:
+        if verdict.status != "ready" and not (early and verdict.status == "starting"):
             self._emit(ev.JobRefused(at=now.at, reason=verdict.status, text=verdict.why))
             return verdict
         self._emit(ev.JobQueued(at=now.at, id=job_id, room_id=room_id, metadata=metadata, own=own))
@@ -254,10 +253,9 @@ class Core:
         for process in self.state.live("idle"):
             if process.generation < generation:
                 self._dismiss(process, f"generation {generation} serves", now)
-        if self.carry_own:
-            for job in self.state.active_jobs():
-                if job.own and job.status != "queued" and (job.generation or 0) < generation:
-                    self.end_job(job.id, now, "reloaded", close_s=FORCED_CLOSE_S)
+        for job in self.state.active_jobs():
+            if job.own and job.status != "queued" and (job.generation or 0) < generation:
+                self.end_job(job.id, now, "reloaded", close_s=FORCED_CLOSE_S)
         self._settle(now)
 
     def generation_dropped(self, back_to: int, now: Now) -> None:
@@ -278,6 +276,10 @@ class Core:
             self._drain_deadline = now.mono + self.options.drain_timeout
             self._exit_when_drained = now.mono
         self._emit(ev.DrainStarted(at=now.at, why=why, deadline_at=deadline))
+        if then_exit:  # nobody waits for the job that the workbench started for itself
+            for job in self.state.active_jobs():
+                if job.own:
+                    self.end_job(job.id, now, close_s=FORCED_CLOSE_S)
         self._settle(now)
 
     def admit(self, now: Now) -> bool:

@@ -20,8 +20,11 @@ class ChildEvents(Protocol):
     def child_said(self, child: "Child", message: dict[str, Any]) -> None:
         """A frame of its channel."""
 
-    def child_silent(self, child: "Child", why: str) -> None:
-        """Its channel is closed or spoilt."""
+    def child_closed(self, child: "Child") -> None:
+        """Its channel is closed: mostly it has just ended."""
+
+    def child_spoilt(self, child: "Child", why: str) -> None:
+        """Its channel cannot be used any more."""
 
     def child_wrote(self, child: "Child", lines: list[bytes], cut: int) -> None:
         """Raw output."""
@@ -75,7 +78,7 @@ class Child:
             return
         data = wire.encode(message)
         if len(self._unsent) + len(data) > MAX_UNSENT:
-            self._silent(f"it does not read: {len(self._unsent)} bytes wait")
+            self._spoilt(f"it does not read: {len(self._unsent)} bytes wait")
             return
         self._unsent += data
         self._flush()
@@ -114,9 +117,9 @@ class Child:
             loop.remove_writer(self._sock.fileno())
             self._reading = False
 
-    def _silent(self, why: str) -> None:
+    def _spoilt(self, why: str) -> None:
         self._stop_reading()
-        self._events.child_silent(self, why)
+        self._events.child_spoilt(self, why)
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
@@ -137,18 +140,17 @@ class Child:
             data = self._sock.recv(256 * 1024)
         except BlockingIOError:
             return False
-        except OSError as error:
-            self._silent(f"its channel failed: {error.strerror}")
-            return False
+        except OSError:
+            data = b""  # reset: it died with frames of ours unread
         if not data:
-            half = self._decoder.pending
-            self._silent(f"its channel closed in the middle of a frame ({half} bytes)" if half else "")
+            self._stop_reading()
+            self._events.child_closed(self)
             return False
         try:
             for message in self._decoder.feed(data):
                 self._events.child_said(self, message)
         except (wire.WireError, KeyError, TypeError, ValueError) as error:
-            self._silent(f"it does not speak our protocol: {error}")
+            self._spoilt(f"it does not speak our protocol: {error}")
             return False
         return self._reading
 

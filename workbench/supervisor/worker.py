@@ -68,6 +68,7 @@ class Supervisor:
         self.serving: Generation | None = None
         self.loading: Generation | None = None
         self.failure: WorkbenchError | None = None
+        self.failure_is_told = False  # who runs this supervisor prints `failure` itself
         self.code_loaded = asyncio.Event()
         self.project_root = ""
         self.agent_files: list[str] = []
@@ -180,14 +181,20 @@ class Supervisor:
     # --- what others ask ------------------------------------------------------------------------
 
     def submit(
-        self, room_id: str | None, metadata: dict[str, Any], *, force: bool = False, own: bool = False
+        self,
+        room_id: str | None,
+        metadata: dict[str, Any],
+        *,
+        force: bool = False,
+        own: bool = False,
+        early: bool = False,
     ) -> Job | Verdict:
         """Take a job, or say why not."""
         job_id = f"job-{uuid.uuid4().hex[:12]}"
         room = room_id or f"room-{uuid.uuid4().hex[:8]}"
         self._accepted_at[job_id] = time.monotonic()
         opened = self.rooms.open(room, job_id, lambda frame: self._tell_job(job_id, frame))
-        verdict = self.core.submit(job_id, room, metadata, self._now(), force=force, own=own)
+        verdict = self.core.submit(job_id, room, metadata, self._now(), force=force, own=own, early=early)
         if job_id not in self.state.jobs:
             del self._accepted_at[job_id]
             opened.closed = True
@@ -460,12 +467,13 @@ class Supervisor:
 
     _problem_of_probe: Problem | None = None
 
-    def child_silent(self, child: Child, why: str) -> None:
-        """Its channel is gone: it is leaving, or has to."""
-        if why:
-            self._cut_off(child, why)
-        else:
-            asyncio.get_running_loop().call_later(SILENT_S, self._cut_off, child, "it closed its channel")
+    def child_closed(self, child: Child) -> None:
+        """Mostly it is leaving, and the reaper tells how; one that lives on without a channel is of no use."""
+        asyncio.get_running_loop().call_later(SILENT_S, self._cut_off, child, "it closed its channel")
+
+    def child_spoilt(self, child: Child, why: str) -> None:
+        """It cannot be understood any more."""
+        self._cut_off(child, why)
 
     def _cut_off(self, child: Child, why: str) -> None:
         if child.id in self.children:
@@ -758,7 +766,8 @@ class Supervisor:
 
     def _note(self, event: ev.Event) -> None:
         """The log line of an event a person may want to read later."""
-        words = _words(event, self.state)
+        fatal = isinstance(event, ev.ReloadFailed) and self.serving is None and not self.waits_for_save
+        words = None if fatal and self.failure_is_told else _words(event, self.state)
         if words is not None:
             self.logs.note(*words)
 
