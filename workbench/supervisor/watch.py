@@ -1,39 +1,48 @@
 """Hot reload: a save of what the agent imported makes a new generation."""
 
-import asyncio
 import os
 import time
-from pathlib import Path
 
 from workbench.model import events as ev
 from workbench.supervisor.worker import Supervisor
 
 DEBOUNCE_MS = 50
 STEP_MS = 10
+LOOK_MS = 500
+
+Stamp = tuple[int, int, int] | None
 
 
 async def watch(supervisor: Supervisor, mode: str) -> None:
     """Reload on every relevant change until cancelled.
 
-    Only folders of files that the agent really imported are watched, and their neighbours count while the
-    newest generation is broken: the file that mends it may be one that was never imported.
+    What a file's stamp says is the truth; the kernel's events only say when to look, and a look twice a second
+    finds what they miss: a save while the watch is set anew, a file system without events. While the newest
+    generation is broken, neighbours count too: the file that mends it may be one that was never imported.
     """
-    from watchfiles import Change, awatch
+    from watchfiles import awatch
 
+    known: dict[str, Stamp] = {}
     while True:
         files = _files(supervisor)
-        folders = {os.path.dirname(file) for file in files}
+        known = {file: known.get(file, _stamp(file)) for file in files}
         supervisor.publish(ev.ReloadIdle(at=time.time(), mode=mode, watched=len(files)))
-        stop = asyncio.Event()
         async for changes in awatch(
-            *folders, debounce=DEBOUNCE_MS, step=STEP_MS, recursive=False, stop_event=stop, rust_timeout=500,
-            yield_on_timeout=True, watch_filter=lambda change, path: path.endswith(".py"),
-        ):  # fmt: skip
-            changed = sorted({path for _, path in changes if _matters(supervisor, path)})
-            del_only = all(kind is Change.deleted for kind, path in changes if path in changed)
-            if changed and mode == "auto" and not (del_only and not _any_left(changed)):
-                supervisor.reload([os.path.relpath(path, supervisor.project_root or ".") for path in changed])
-            if _files(supervisor) != files:
+            *{os.path.dirname(file) for file in files},
+            debounce=DEBOUNCE_MS,
+            step=STEP_MS,
+            recursive=False,
+            rust_timeout=LOOK_MS,
+            yield_on_timeout=True,
+        ):
+            changed = {file for file in known if _stamp(file) not in (known[file], None)}
+            if supervisor.state.reload.problem is not None:
+                changed |= {path for _, path in changes if path.endswith(".py") and _stamp(path) is not None}
+            known.update({file: _stamp(file) for file in changed})
+            if changed and mode == "auto":
+                root = supervisor.project_root or os.path.commonpath([os.path.dirname(f) for f in files])
+                supervisor.reload(sorted(os.path.relpath(path, root) for path in changed))
+            if _files(supervisor) - known.keys():
                 break  # the new code imports other files
 
 
@@ -44,11 +53,10 @@ def _files(supervisor: Supervisor) -> set[str]:
     return {*supervisor.agent_files, *supervisor.failed_root_files, *([target] if target else [])}
 
 
-def _matters(supervisor: Supervisor, path: str) -> bool:
-    broken = supervisor.state.reload.problem is not None
-    return broken or path in _files(supervisor)
-
-
-def _any_left(paths: list[str]) -> bool:
-    """An editor that saves by deleting and writing anew: wait for the writing."""
-    return any(Path(path).exists() for path in paths)
+def _stamp(file: str) -> Stamp:
+    """Tells one version of a file from another; None while it does not exist (an editor may be at work)."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

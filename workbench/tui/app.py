@@ -1,0 +1,394 @@
+"""The workbench's terminal app: composes, and routes between screen, supervisor and the way out."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Literal
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.filter import NoColor
+from textual.message import Message
+from textual.screen import Screen
+
+from workbench.model.errors import WorkbenchError
+from workbench.model.state import Job
+from workbench.tui.board import Board
+from workbench.tui.feed import Feed
+from workbench.tui.leaving import Leaving
+from workbench.tui.lines import clean
+from workbench.tui.messages import (
+    BoardChanged,
+    CopyWanted,
+    LinkLost,
+    RoomJoined,
+    RoomLeft,
+    RoomSaid,
+    SayWanted,
+    SupervisorEnded,
+)
+from workbench.tui.report import ExitReport
+from workbench.tui.screens.board import BoardScreen
+from workbench.tui.source import Connection, OwnerLike, Source
+from workbench.tui.talk_line import TalkLine
+from workbench.tui.theme import DEFAULTS, THEMES
+
+PAINT_EVERY_S = 0.1
+TICK_S = 1.0
+Severity = Literal["information", "warning", "error"]
+
+
+class WorkbenchApp(App[ExitReport]):
+    """The TUI over a supervisor.
+
+    Args:
+        source: where the board's data comes from.
+        owner: the started supervisor this terminal owns; None when it is only looked at.
+        title: the agent as the user named it.
+        clock: epoch seconds; tests pin it.
+        paint_every_s: least time between two paints of news.
+    """
+
+    CSS_PATH = "workbench.tcss"
+    TITLE = "workbench"
+    BINDING_GROUP_TITLE = "Worker"
+    BINDINGS = [
+        Binding("n", "new_job", "New", tooltip="start a job", id="job.new"),
+        Binding("t", "talk", "Talk", tooltip="join the room of the selected job", id="job.talk"),
+        Binding(
+            "x",
+            "end_job",
+            "End",
+            tooltip="ask the selected job to end; again: one step harder",
+            id="job.end",
+        ),
+        Binding("K", "kill", "Kill", tooltip="kill the selected process and all it started", id="process.kill"),
+        Binding("r", "reload", "Reload", tooltip="load the agent's code again", id="code.reload"),
+        Binding("D", "drain", "Drain", tooltip="take no new jobs", id="worker.drain"),
+        Binding("U", "admit", "Admit", tooltip="take jobs again", id="worker.admit"),
+        Binding("R", "start_again", "Start again", tooltip="start the supervisor again", id="worker.start"),
+        Binding("question_mark", "help", "Help", key_display="?", tooltip="all keys", id="help"),
+        Binding("q", "quit", "Quit", tooltip="leave; asks first when jobs are at risk", id="quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="leave", id="interrupt"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, tooltip="back to the shell; fg returns"),
+    ]
+
+    def __init__(
+        self,
+        source: Source,
+        owner: OwnerLike | None = None,
+        title: str = "",
+        *,
+        clock: Callable[[], float] = time.time,
+        paint_every_s: float = PAINT_EVERY_S,
+    ) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = "workbench-mono" if self.no_color else "workbench"
+        if self.no_color:
+            self._filters.append(NoColor())  # Textual alone would still paint greys
+        self.board = Board(clock, title)
+        self._source, self._owner = source, owner
+        self.feed = Feed(source, self.board, self.post_message, paint_every_s)
+        self.leaving = Leaving(self, owner)
+        self._line = TalkLine(lambda: self.feed.connection, self.post_message)
+        self._mine: set[str] = set()
+        self._wanted_job = ""
+        self._unwatch: Callable[[], None] | None = None
+        self.board_screen = BoardScreen(self.board)
+
+    @property
+    def exit_report(self) -> ExitReport:
+        """How the screen closed; after `run()`."""
+        return self.return_value or ExitReport("closed", exit_code=self.return_code or 0)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our colours, for themes that are not ours."""
+        return DEFAULTS
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[None]:
+        """The board is the only screen below the questions."""
+        return self.board_screen
+
+    def on_mount(self) -> None:
+        """Paint first, then connect: what a connection imports takes as long as a paint."""
+        self.set_interval(TICK_S, self._tick)
+        self.call_after_refresh(self._begin)
+        if not self.is_headless:
+            from workbench.tui.signals import watch_signals
+
+            self._unwatch = watch_signals(self._signalled, self.leaving.quit)
+
+    def _begin(self) -> None:
+        self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
+        if self._owner is not None:
+            self.run_worker(self._watch_owner(self._owner), group="owner")
+
+    async def _watch_owner(self, owner: OwnerLike) -> None:
+        self.post_message(SupervisorEnded(await owner.wait()))
+
+    def on_unmount(self) -> None:
+        """Nothing of ours stays behind."""
+        if self._unwatch is not None:
+            self._unwatch()
+        if self._owner is not None:
+            self._owner.close()
+
+    def leave(self, report: ExitReport) -> None:
+        """Close the screen."""
+        self.exit(report)
+
+    def _signalled(self, number: int) -> None:
+        code = 128 + number
+        self.exit(ExitReport("closed", exit_code=code), return_code=code)
+
+    # --- news -----------------------------------------------------------------------------------
+
+    def on_board_changed(self, message: BoardChanged) -> None:
+        """Draw what is new."""
+        self.board_screen.logs.add(message.records)
+        self._show()
+        self._choose_room()
+
+    def on_link_lost(self, message: LinkLost) -> None:
+        """Say that everything shown is old."""
+        self._show()
+
+    def on_supervisor_ended(self, message: SupervisorEnded) -> None:
+        """Leave when that was wanted, else say how it ended and what can be done."""
+        if not self.leaving.ended(message.ended):
+            self.board_screen.ended.ended = message.ended
+            self.board.lose("the supervisor has ended")
+            self._show()
+
+    def _tick(self) -> None:
+        if self.board_screen.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        self.board_screen.show(self.board)
+        if self.screen is not self.board_screen and hasattr(self.screen, "show"):
+            self.screen.show(self.board)
+
+    # --- talk -----------------------------------------------------------------------------------
+
+    def _choose_room(self) -> None:
+        job = self._room_job()
+        talk = self.board_screen.talk
+        if job is None or job.id == talk.job_id:
+            return
+        talk.open(job)
+        self.run_worker(self._line.run(job, lambda: self._is_alive(job.id)), group="room", exclusive=True)
+
+    def _room_job(self) -> Job | None:
+        jobs = {job.id: job for job in self.board.state.active_jobs()}
+        mine = next((job for job in reversed(jobs.values()) if job.id in self._mine), None)
+        return jobs.get(self._wanted_job) or mine or self.board.own_job()
+
+    def _is_alive(self, job_id: str) -> bool:
+        job = self.board.state.jobs.get(job_id)
+        return job is not None and job.active
+
+    def on_room_joined(self, message: RoomJoined) -> None:
+        """What is typed is heard from now on."""
+        if message.job_id == self.board_screen.talk.job_id:
+            self.board_screen.talk.set_joined(True)
+
+    def on_room_said(self, message: RoomSaid) -> None:
+        """Somebody said something."""
+        talk = self.board_screen.talk
+        if message.job_id == talk.job_id:
+            talk.view.transcript.take(message.news)
+            talk.view.redraw_soon()
+
+    def on_room_left(self, message: RoomLeft) -> None:
+        """The room's line closed."""
+        if message.job_id == self.board_screen.talk.job_id:
+            self.board_screen.talk.set_joined(False)
+
+    def on_say_wanted(self, message: SayWanted) -> None:
+        """Say it; the field is emptied once it is on its way."""
+        self.run_worker(self._say(message.text), group="say")
+
+    async def _say(self, text: str) -> None:
+        try:
+            await self._line.say(text)
+        except (WorkbenchError, OSError) as error:
+            self.tell(str(error), "warning")
+        else:
+            self.board_screen.talk.field.value = ""
+
+    # --- what keys ask for ----------------------------------------------------------------------
+
+    def tell(self, words: str, severity: Severity = "information") -> None:
+        """A toast; the words may come from outside."""
+        self.notify(clean(words), severity=severity, markup=False, timeout=6 if severity != "error" else 12)
+
+    def _ask(self, call: Callable[[Connection], Awaitable[object]], done: str = "") -> None:
+        self.run_worker(self._asked(call, done), group="ask")
+
+    async def _asked(self, call: Callable[[Connection], Awaitable[object]], done: str) -> None:
+        connection = self.feed.connection
+        if connection is None:
+            self.tell("not connected to a supervisor", "warning")
+            return
+        try:
+            await call(connection)
+        except WorkbenchError as error:
+            self.tell(str(error), "error")
+        else:
+            if done:
+                self.tell(done)
+
+    def action_new_job(self) -> None:
+        """Start a job, and join its room."""
+        self._ask(self._dispatch)
+
+    async def _dispatch(self, connection: Connection) -> None:
+        job = await connection.dispatch()
+        self._mine.add(str(job["id"]))
+        self._wanted_job = str(job["id"])
+
+    def action_talk(self) -> None:
+        """Join the selected job's room; without one, go to the conversation there is."""
+        job = self.board_screen.table.job
+        if job is not None:
+            self._wanted_job = job.id
+            self._choose_room()
+        self.board_screen.action_go("talk")
+
+    def action_end_job(self) -> None:
+        """Ask first, unless it is our own job or was asked already."""
+        job = self.board_screen.table.job
+        if job is None:
+            return
+        if job.own or job.asked:
+            self._ask(lambda link: link.end_job(job.id))
+        else:
+            self._confirm("End job", job_question(job), "End it", lambda: self._ask(lambda c: c.end_job(job.id)))
+
+    def action_kill(self) -> None:
+        """Kill the selected process, after a question."""
+        process, job = self.board_screen.table.process, self.board_screen.table.job
+        if process is None or not process.pid:
+            return
+        at_risk = f"1 job fails with it: {clean(job.id, 60)}" if job else "No job runs in it."
+        question = [f"Kill process {process.pid} and everything it started?", at_risk]
+        pid = process.pid
+        self._confirm("Kill process", question, "Kill it now", lambda: self._ask(lambda c: c.kill_process(pid)))
+
+    def _confirm(self, title: str, question: list[str], words: str, act: Callable[[], None]) -> None:
+        from workbench.tui.screens.choice import ChoiceScreen
+        from workbench.tui.widgets.choices import Choice
+
+        def answered(result: str | None) -> None:
+            if result == "yes":
+                act()
+
+        self.push_screen(ChoiceScreen(self.board, title, question, [Choice("y", words, "yes")]), answered)
+
+    def action_reload(self) -> None:
+        """Load the agent's code again."""
+        self._ask(lambda connection: connection.reload())
+
+    def action_drain(self) -> None:
+        """Take no new jobs."""
+        self._ask(lambda connection: connection.drain(), "no new jobs are taken; U takes them again")
+
+    def action_admit(self) -> None:
+        """Take jobs again."""
+        self._ask(lambda connection: connection.admit(), "jobs are taken again")
+
+    def action_help(self) -> None:
+        """All keys."""
+        from workbench.tui.screens.help import HelpScreen, group_of
+
+        nodes = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
+        nodes += [self.board_screen.talk.view]
+        groups = []
+        for node in nodes:
+            bindings = [binding for _, binding in node._bindings if not binding.system]
+            shown = {binding.key: self.get_key_display(binding) for binding in bindings}
+            groups.append(group_of(node.BINDING_GROUP_TITLE or "", bindings, shown))
+        self.push_screen(HelpScreen(self.board, groups))
+
+    async def action_quit(self) -> None:
+        """`q` and Ctrl-C."""
+        self.leaving.quit()
+
+    def action_kill_supervisor(self) -> None:
+        """The last resort while it is stopping."""
+        self.leaving.kill()
+
+    def action_start_again(self) -> None:
+        """Start the supervisor that ended again."""
+        if self._owner is not None:
+            self.board_screen.ended.starting = True
+            self._show()
+            self.run_worker(self._start_again(self._owner), group="start", exclusive=True)
+
+    async def _start_again(self, owner: OwnerLike) -> None:
+        import asyncio
+
+        card = self.board_screen.ended
+        try:
+            owner.start()
+            address = await asyncio.to_thread(owner.wait_until_up)
+        except (WorkbenchError, OSError) as error:
+            self.tell(str(error), "error")
+        else:
+            card.ended = None
+            self.leaving.started()
+            self._source.move(address)
+            self.feed.retry_now()
+            self.run_worker(self._watch_owner(owner), group="owner", exclusive=True)
+        card.starting = False
+        self._show()
+
+    def on_copy_wanted(self, message: CopyWanted) -> None:
+        """Copy, and say how."""
+        from workbench.tui.clipboard import copy, native_tool
+
+        what = "1 line" if message.lines == 1 else f"{message.lines:,} lines"
+        self.tell(copy(message.text, what, self.copy_to_clipboard, native_tool()))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that can do nothing now are not offered."""
+        table = self.board_screen.table if self.board_screen.is_mounted else None
+        gone = self.leaving.gone is not None
+        if action == "start_again":
+            return gone and not self.board_screen.ended.starting
+        if action in ("new_job", "reload"):
+            return not gone
+        if action == "end_job":
+            return table is not None and table.job is not None
+        if action == "kill":
+            return table is not None and table.process is not None
+        if action in ("drain", "admit"):
+            return not gone and self.board.state.worker.draining == (action == "admit")
+        return True
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: every action that makes sense now, then Textual's own."""
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.id and binding.tooltip and active.enabled:
+                area, _, _ = binding.id.partition(".")
+                words = f"{area.capitalize()}: {binding.description}"
+                yield SystemCommand(words, binding.tooltip, lambda a=binding.action: self._run(a))
+        yield from super().get_system_commands(screen)
+
+    async def _run(self, action: str) -> None:
+        await self.board_screen.run_action(action)
+
+
+def job_question(job: Job) -> list[str]:
+    """What is about to end."""
+    room = f"It runs in room {clean(job.room_id, 60)}." if job.room_id else ""
+    return [f"End job {clean(job.id, 60)}?", f"{room} It is asked first, then cancelled.".strip()]
+
+
+__all__ = ["ExitReport", "Message", "WorkbenchApp"]

@@ -1,0 +1,71 @@
+"""Everything the panes draw from, folded from the frames of the stream. No Textual here."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from workbench.client.client import Frame
+from workbench.model.state import Job, State
+from workbench.tui.history import History
+from workbench.tui.notes import Note, note_of, notes_of
+from workbench.tui.places import Places
+
+NOTES_KEPT = 200
+
+
+@dataclass(slots=True)
+class Board:
+    """The worker as it was last heard of, and how long ago that was."""
+
+    clock: Callable[[], float]
+    title: str = ""
+    state: State = field(default_factory=State)
+    history: History = field(default_factory=History)
+    places: Places = field(default_factory=Places)
+    notes: deque[Note] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
+    known: bool = False
+    stale_since: float | None = None
+    stale_why: str = ""
+    worker_id: str = ""
+
+    def take(self, frame: Frame) -> None:
+        """Fold one frame."""
+        self.state, self.known, self.stale_since = frame.state, True, None
+        if frame.snapshot:
+            self._begin(frame.state)
+        if frame.event is not None:
+            note = note_of(frame.event, frame.state)
+            if note is not None:
+                self.notes.append(note)
+        self.places.take(frame.state)
+        self.history.take(frame.state, self.clock())
+
+    def lose(self, why: str) -> None:
+        """The stream ended: from here on everything shown is old."""
+        if self.stale_since is None:
+            self.stale_since = self.clock()
+        self.stale_why = why
+
+    def _begin(self, state: State) -> None:
+        if state.worker.worker_id != self.worker_id:
+            self.worker_id = state.worker.worker_id
+            self.places, self.history = Places(), History()
+            self.notes.clear()
+        if not self.notes:
+            self.notes.extend(notes_of(state))
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def others(self) -> list[Job]:
+        """Running jobs that somebody else handed in: what ending the worker would cost."""
+        return [job for job in self.state.active_jobs() if not job.own]
+
+    def own_job(self) -> Job | None:
+        """The job the workbench itself started, while it runs."""
+        return next((job for job in reversed(self.state.active_jobs()) if job.own), None)
+
+    def idle_target(self) -> int:
+        """Idle processes wanted now: fewer where running jobs leave no room."""
+        most, wanted = (int(self.state.option(name) or 0) for name in ("max_processes", "num_idle_processes"))
+        taken = len(self.state.live("busy")) + len(self.state.live("starting"))
+        return max(min(wanted, most - taken), 0)

@@ -1,0 +1,32 @@
+"""How the board is laid out at a size, as class names that the style sheet knows."""
+
+TABS_BELOW = (112, 30)  # columns, rows: below either, logs, talk and events share one place
+ONE_BELOW = (60, 14)  # below either, one pane at a time
+PANELS_FROM = (100, 30)
+THREE_FROM = 168
+TALL_FROM = 46
+
+CLASSES = ("-one", "-tabs", "-panels", "-three", "-tall")
+
+
+def layout_of(width: int, height: int) -> set[str]:
+    """The classes for a screen of `width` columns and `height` rows."""
+    found = set()
+    if width < ONE_BELOW[0] or height < ONE_BELOW[1]:
+        found.add("-one")
+    if width < TABS_BELOW[0] or height < TABS_BELOW[1]:
+        found.add("-tabs")
+    if width >= PANELS_FROM[0] and height >= PANELS_FROM[1]:
+        found.add("-panels")
+    if width >= THREE_FROM and "-tabs" not in found:
+        found.add("-three")
+    if height >= TALL_FROM and "-panels" in found:
+        found.add("-tall")
+    return found
+
+
+def tabs_of(classes: set[str], zoomed: bool) -> tuple[str, ...]:
+    """The panes that share one place."""
+    if "-one" in classes or zoomed:
+        return ("processes", "logs", "talk", "events")
+    return ("logs", "talk", "events") if "-tabs" in classes else ()

@@ -1,0 +1,77 @@
+"""What the parts of the TUI tell each other. Widgets never call the supervisor: they post what is wanted."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+from workbench.tui.widgets.logs.store import LogRecord
+
+if TYPE_CHECKING:
+    from workbench.client.owner import Ended
+
+
+@dataclass
+class BoardChanged(Message):
+    """The board shows something new; with it the log lines that came since the last time."""
+
+    records: list[LogRecord]
+
+
+@dataclass
+class LinkLost(Message):
+    """The stream ended; it is tried again on its own."""
+
+    why: str
+
+
+@dataclass
+class SupervisorEnded(Message):
+    """The supervisor that this terminal owns is gone."""
+
+    ended: "Ended"
+
+
+@dataclass
+class RoomJoined(Message):
+    """The talk pane is in the room of this job."""
+
+    job_id: str
+
+
+@dataclass
+class RoomSaid(Message):
+    """Something from the joined room, as it came."""
+
+    job_id: str
+    news: dict[str, Any]
+
+
+@dataclass
+class RoomLeft(Message):
+    """The room's line closed; `why` is empty when the room simply ended."""
+
+    job_id: str
+    why: str
+
+
+@dataclass
+class SayWanted(Message):
+    """Say `text` in the joined room."""
+
+    text: str
+
+
+@dataclass
+class CopyWanted(Message):
+    """Copy lines."""
+
+    text: str
+    lines: int
+
+
+@dataclass
+class PaneWanted(Message):
+    """Go to a pane."""
+
+    name: str

@@ -1,0 +1,129 @@
+"""What a person should see once: the events worth a line, in words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.model import events as ev
+from workbench.model.state import Job, State
+from workbench.tui import format as fmt
+from workbench.tui.lines import clean
+from workbench.tui.words import job_end
+
+RECENT_FAILURES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of the events pane. `tone` says how bad: info, good, warn or bad."""
+
+    at: float
+    tone: str
+    text: str
+
+    @property
+    def sign(self) -> str:
+        """The sign that stands for the tone."""
+        return {"bad": "✗", "warn": "!", "good": "✓"}.get(self.tone, "·")
+
+
+def note_of(event: ev.Event, state: State) -> Note | None:
+    """The note an event deserves, if any; `state` is the one after it."""
+    maker = _MAKERS.get(type(event))
+    made = maker(event, state) if maker else None
+    return Note(event.at, made[0], clean(made[1])) if made else None
+
+
+def notes_of(state: State) -> list[Note]:
+    """What a snapshot tells of the past: the last failed jobs, and what stands now."""
+    failed = [job for job in state.jobs.values() if job.status == "failed"]
+    notes = [Note(job.ended_at or 0.0, "bad", clean(_ending(job))) for job in failed[-RECENT_FAILURES:]]
+    for process in state.processes.values():
+        if process.stalled:
+            notes.append(Note(process.since, "bad", clean(f"{process.pid} stalled {process.stack}")))
+    if state.reload.problem is not None:
+        notes.append(Note(state.reload.since, "bad", clean(_broken(state.reload.problem))))
+    return sorted(notes, key=lambda note: note.at)
+
+
+Made = tuple[str, str] | None
+
+
+def _ending(job: Job) -> str:
+    how = job_end(job.status, job.reason, job.signal, job.exit_code)
+    return f"job {job.id} {how}{': ' + job.error if job.error else ''}"
+
+
+def _broken(problem: dict[str, Any]) -> str:
+    where = f" ({problem['file']}:{problem['line']})" if problem.get("file") and problem.get("line") else ""
+    return f"not loaded: {problem.get('message') or problem.get('kind')}{where}"
+
+
+def _job_ended(event: ev.JobEnded, state: State) -> Made:
+    tone = {"failed": "bad", "completed": "good"}.get(event.status, "info")
+    job = state.jobs.get(event.id)
+    return tone, _ending(job) if job else f"job {event.id} {event.status}"
+
+
+def _pid(state: State, process_id: int) -> str:
+    process = state.processes.get(process_id)
+    return f"process {process.pid}" if process else f"process #{process_id}"
+
+
+def _stalled(event: ev.ProcessStalled, state: State) -> Made:
+    stack = event.stack.strip().splitlines()
+    at = f" at {stack[-1].strip()}" if stack else ""
+    return "bad", f"{_pid(state, event.id)} stalled for {fmt.beat(event.age_s)}{at}"
+
+
+def _crossed(event: ev.MemoryCrossed, state: State) -> Made:
+    over = f"{fmt.megabytes(event.memory_mb)}, over {fmt.megabytes(event.warn_mb)}"
+    return "warn", f"{_pid(state, event.id)} holds {over}"
+
+
+def _exited(event: ev.ProcessExited, state: State) -> Made:
+    if not event.unexpected:
+        return None
+    how = event.signal or f"exit code {event.exit_code}"
+    return "bad", f"process #{event.id} died: {how}; {event.why}".rstrip("; ")
+
+
+def _admission(event: ev.AdmissionChanged, state: State) -> Made:
+    if state.worker.status_since != event.at:
+        return None  # the same status for another reason: the header shows it
+    tone = {"ready": "good", "degraded": "bad"}.get(event.status, "warn")
+    return ("info" if event.status == "starting" else tone), f"{event.status.replace('_', ' ')}: {event.why}"
+
+
+def _reloaded(event: ev.ReloadDone, state: State) -> Made:
+    old = sum(p.generation != event.generation and p.state == "busy" for p in state.processes.values())
+    serving = f", {fmt.plural(old, 'job')} on older code" if old else ""
+    return "good", f"generation {event.generation} live in {fmt.millis(event.took_ms)}{serving}"
+
+
+def _noted(event: ev.Noted, state: State) -> Made:
+    tone = {"WARNING": "warn", "ERROR": "bad", "CRITICAL": "bad"}.get(event.level, "info")
+    return tone, event.text
+
+
+_MAKERS: dict[type[ev.Event], Callable[[Any, State], Made]] = {
+    ev.JobEnded: _job_ended,
+    ev.JobRefused: lambda e, s: ("warn", f"job refused, {e.reason}: {e.text}"),
+    ev.JobRequeued: lambda e, s: ("info", f"job {e.id} starts again: {e.reason}"),
+    ev.ProcessStalled: _stalled,
+    ev.ProcessResumed: lambda e, s: ("good", f"{_pid(s, e.id)} turns again"),
+    ev.ProcessExited: _exited,
+    ev.MemoryCrossed: _crossed,
+    ev.AdmissionChanged: _admission,
+    ev.DrainStarted: lambda e, s: ("warn", f"drain: {e.why}"),
+    ev.DrainCancelled: lambda e, s: ("good", "jobs are admitted again"),
+    ev.StopStarted: lambda e, s: ("warn", f"the worker ends: {e.why}"),
+    ev.PoolHeld: lambda e, s: ("bad" if e.degraded else "warn", f"process starts wait: {e.why}"),
+    ev.PoolHealed: lambda e, s: ("good", "processes start and stay again"),
+    ev.LinkChanged: lambda e, s: ("info", f"registry {e.state}: {e.why}"),
+    ev.Listening: lambda e, s: ("warn" if e.note else "info", f"listens on {e.url}; {e.note}".rstrip("; ")),
+    ev.ReloadStarted: lambda e, s: ("info", f"loading generation {e.generation}"),
+    ev.ReloadDone: _reloaded,
+    ev.ReloadFailed: lambda e, s: ("bad", _broken(e.problem)),
+    ev.Noted: _noted,
+}

@@ -1,0 +1,1 @@
+"""What fills the terminal: the board itself, and the dialogs over it."""

@@ -1,0 +1,187 @@
+"""The one big screen: every pane, and the keys that act on what is selected."""
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+from textual.screen import Screen
+
+from workbench.tui.board import Board
+from workbench.tui.layout import CLASSES, layout_of, tabs_of
+from workbench.tui.messages import PaneWanted
+from workbench.tui.widgets.cards import EndedCard, ReloadCard
+from workbench.tui.widgets.events_pane import EventsPane
+from workbench.tui.widgets.gauges.jobs import JobsPanel
+from workbench.tui.widgets.gauges.load import LoadGauge
+from workbench.tui.widgets.gauges.memory import MemoryGauge
+from workbench.tui.widgets.gauges.pool import PoolPanel
+from workbench.tui.widgets.header import Header
+from workbench.tui.widgets.key_bar import KeyBar
+from workbench.tui.widgets.logs.pane import LogPane
+from workbench.tui.widgets.pane_bar import PANES, PaneBar
+from workbench.tui.widgets.slots.pane import SlotPane
+from workbench.tui.widgets.slots.table import SlotTable
+from workbench.tui.widgets.status_line import StatusLine
+from workbench.tui.widgets.talk.pane import TalkPane
+
+
+class BoardScreen(Screen[None]):
+    """Composes, lays out and routes; what keys mean to the supervisor is the app's."""
+
+    BINDING_GROUP_TITLE = "Panes"
+    BINDINGS = [
+        *(
+            Binding(
+                str(n),
+                f"go('{name}')",
+                name.capitalize(),
+                show=False,
+                tooltip=f"go to {name}",
+                id=f"go.{name}",
+            )
+            for n, name in enumerate(PANES, 1)
+        ),
+        Binding("slash", "filter", "Filter", key_display="/", tooltip="filter the logs by text", id="logs.filter"),
+        Binding(
+            "l",
+            "logs",
+            "Logs",
+            tooltip="logs of the selected process only; again for all",
+            id="process.logs",
+        ),
+        Binding("z", "zoom", "Zoom", show=False, tooltip="the focused pane alone, and back", id="zoom"),
+        Binding("escape", "back", "Back", show=False, tooltip="one step back; never quits", id="back"),
+    ]
+
+    def __init__(self, board: Board) -> None:
+        super().__init__()
+        self._board = board
+        self.pane = "processes"
+        self.lower = "logs"
+        self.zoomed = False
+
+    def compose(self) -> ComposeResult:
+        """The parts, from top to bottom."""
+        yield Header(id="header")
+        with Container(id="gauges"):
+            yield LoadGauge(classes="gauge")
+            yield MemoryGauge(classes="gauge")
+            yield PoolPanel(classes="panel")
+            yield JobsPanel(classes="panel")
+        yield SlotPane(id="processes")
+        yield EndedCard(id="ended", classes="card")
+        yield ReloadCard(id="reload", classes="card")
+        with Container(id="lower"):
+            yield LogPane(id="logs")
+            with Container(id="side"):
+                yield TalkPane(id="talk")
+                yield EventsPane(id="events")
+        yield StatusLine(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """The table has the first focus."""
+        for card in self.query(".card"):
+            card.display = False
+        self.table.focus()
+        self.show(self._board)
+
+    def show(self, board: Board) -> None:
+        """Draw every pane from the board; each repaints what changed."""
+        self.set_class(board.stale_since is not None, "-stale")
+        for shown in (Header, LoadGauge, MemoryGauge, PoolPanel, JobsPanel, EndedCard, ReloadCard):
+            self.query_one(shown).show(board)
+        for pane in (self.query_one(SlotPane), self.logs, self.talk, self.query_one(EventsPane)):
+            pane.show(board)
+        for row in (StatusLine, KeyBar):
+            self.query_one(row).show(board)
+
+    # --- parts ----------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> SlotTable:
+        """The process table."""
+        return self.query_one(SlotTable)
+
+    @property
+    def logs(self) -> LogPane:
+        """The log pane."""
+        return self.query_one(LogPane)
+
+    @property
+    def talk(self) -> TalkPane:
+        """The talk pane."""
+        return self.query_one(TalkPane)
+
+    @property
+    def ended(self) -> EndedCard:
+        """The card of a supervisor that is gone."""
+        return self.query_one(EndedCard)
+
+    # --- places ---------------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The layout follows the size."""
+        self._lay_out(event.size.width, event.size.height)
+
+    def _lay_out(self, width: int, height: int) -> None:
+        classes = layout_of(width, height)
+        for name in CLASSES:
+            self.set_class(name in classes, name)
+        self.set_class(self.zoomed, "-zoomed")
+        tabs = tabs_of(classes, self.zoomed)
+        shown = self.pane if "processes" in tabs else self.lower
+        for name in PANES:
+            self.set_class(bool(tabs) and name == shown, f"-show-{name}")
+        for bar in self.query(PaneBar):
+            bar.set_tabs(tabs)
+
+    def on_descendant_focus(self) -> None:
+        """Where shared places are, the focused pane is the one that shows."""
+        focused = self.focused
+        pane = next((node.id for node in focused.ancestors if node.id in PANES), None) if focused else None
+        if pane is not None and pane != self.pane:
+            self.pane = pane
+            self.lower = pane if pane != "processes" else self.lower
+            self._lay_out(*self.size)
+        for bar in self.query(PaneBar):
+            bar.redraw()
+
+    @on(PaneWanted)
+    def _wanted(self, event: PaneWanted) -> None:
+        event.stop()
+        self.action_go(event.name)
+
+    def action_go(self, pane: str) -> None:
+        """Show a pane and focus it."""
+        self.pane = pane
+        self.lower = pane if pane != "processes" else self.lower
+        self._lay_out(*self.size)
+        places = {"processes": "#table", "logs": "#log-view", "talk": "#say", "events": "#events-view"}
+        self.query_one(places[pane]).focus()
+
+    def action_zoom(self) -> None:
+        """The focused pane alone, and back."""
+        self.zoomed = not self.zoomed
+        self._lay_out(*self.size)
+
+    def action_back(self) -> None:
+        """One step back: zoom, then filter, then the table."""
+        if self.zoomed:
+            self.action_zoom()
+        else:
+            self.action_go("processes")
+
+    def action_filter(self) -> None:
+        """Open the filter of the logs."""
+        self.action_go("logs")
+        self.logs.open_filter()
+
+    def action_logs(self) -> None:
+        """The selected process's lines only, or all again."""
+        process = self.table.process
+        if process is not None:
+            self.logs.only(process.id)
+            if self.has_class("-tabs", "-one"):
+                self.lower = "logs"
+                self._lay_out(*self.size)

@@ -1,0 +1,53 @@
+"""What is left while the supervisor ends."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import ModalScreen
+
+from workbench.tui import format as fmt
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, clean, fit
+from workbench.tui.widgets.line_widget import LineWidget
+
+SHOWN = 8
+
+
+class StoppingList(LineWidget):
+    """The jobs and processes that have not ended yet."""
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        jobs = board.state.active_jobs()
+        lines: list[Line] = [
+            [(f"{fmt.plural(len(jobs), 'job')}, {len(board.state.processes)} processes left", "strong")]
+        ]
+        for job in jobs[:SHOWN]:
+            asked = f"  {clean(job.asked, 20)}" if job.asked else ""
+            lines.append(fit([("● ", "busy"), (clean(job.id, 40), "plain"), (asked, "warn")], width))
+        if len(jobs) > SHOWN:
+            lines.append([(f"  and {len(jobs) - SHOWN} more", "dim")])
+        return [*lines, [], [("K", "accent"), (" kill everything now", "dim")]]
+
+
+class StoppingScreen(ModalScreen[None]):
+    """Stays until the supervisor is gone; the app leaves then."""
+
+    BINDINGS = [Binding("K", "app.kill_supervisor", "Kill now", tooltip="kill the supervisor and all jobs at once")]
+
+    def __init__(self, board: Board) -> None:
+        super().__init__()
+        self._board = board
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        yield StoppingList(id="stopping")
+
+    def on_mount(self) -> None:
+        """First look."""
+        self.query_one(StoppingList).border_title = "Stopping"
+        self.show(self._board)
+
+    def show(self, board: Board) -> None:
+        """What is left now."""
+        self.query_one(StoppingList).show(board)
+        self.query_one(StoppingList).refresh(layout=True)

@@ -1,0 +1,134 @@
+"""Where the board's data comes from, as the few methods the TUI needs; and the real one, over a `Client`."""
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workbench.client.client import Client, Frame
+
+if TYPE_CHECKING:
+    from workbench.client.address import Address
+    from workbench.client.owner import Ended
+
+
+class RoomLink(Protocol):
+    """A joined room."""
+
+    async def send(self, text: str) -> None:
+        """Say something."""
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        """What is said, history first."""
+        ...
+
+
+class Connection(Protocol):
+    """A connected supervisor."""
+
+    def frames(self, log_tail: int = 0) -> AsyncIterator[Frame]:
+        """Its state, and every change of it."""
+        ...
+
+    async def dispatch(
+        self, room_id: str | None = None, metadata: dict[str, Any] | None = None, *, force: bool = False
+    ) -> dict[str, Any]:
+        """Hand it a job."""
+        ...
+
+    async def end_job(self, job_id: str) -> None:
+        """Ask a job to end."""
+
+    async def kill_process(self, pid: int) -> None:
+        """Kill a process and its tree."""
+
+    async def drain(self) -> None:
+        """Take no new jobs."""
+
+    async def admit(self) -> None:
+        """Take jobs again."""
+
+    async def reload(self) -> None:
+        """Load the agent again."""
+
+    async def set_options(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Change options live."""
+        ...
+
+    def room(self, room_id: str) -> AbstractAsyncContextManager[RoomLink]:
+        """Join a room."""
+        ...
+
+
+class Source(Protocol):
+    """Something that can be connected to, again and again."""
+
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection, for as long as the context lasts."""
+        ...
+
+    def move(self, address: "Address") -> None:
+        """Connect to `address` from now on."""
+
+
+class OwnerLike(Protocol):
+    """The hold on a supervisor that this terminal started."""
+
+    log_path: Path
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        ...
+
+    def start(self) -> None:
+        """Start it (again)."""
+
+    def wait_until_up(self) -> "Address":
+        """Block until it listens."""
+        ...
+
+    async def wait(self) -> "Ended":
+        """Wait for its end."""
+        ...
+
+    def stop(self) -> None:
+        """End everything now."""
+
+    def drain(self) -> None:
+        """End with the last job."""
+
+    def release(self) -> None:
+        """Let it run on alone."""
+
+    def kill(self) -> None:
+        """The last resort."""
+
+    def close(self) -> None:
+        """Close the pipes."""
+
+    def last_lines(self) -> list[str]:
+        """The end of its log."""
+        ...
+
+
+class ClientSource:
+    """A supervisor by its address."""
+
+    def __init__(self, address: "Address", token: str | None = None) -> None:
+        self._address = address
+        self._token = token
+
+    def move(self, address: "Address") -> None:
+        """Connect to `address` from now on."""
+        self._address = address
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """A connection over its socket or URL."""
+        # The import takes as long as a first paint; in a thread, keys are answered meanwhile.
+        await asyncio.to_thread(importlib.import_module, "aiohttp")
+        async with Client(self._address, self._token) as client:
+            yield client

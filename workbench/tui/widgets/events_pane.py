@@ -1,0 +1,75 @@
+"""What happened, newest last: jobs and processes that ended, reloads, refusals."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+
+from workbench.tui import format as fmt
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, fit, wrap
+from workbench.tui.notes import Note
+from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.pane_bar import PaneBar
+
+INDENT = 11
+
+
+class EventsView(LineWidget, can_focus=True):
+    """The notes, wrapped; the latest stay in sight unless one scrolls up."""
+
+    BINDING_GROUP_TITLE = "Events"
+    BINDINGS = [
+        Binding("k,up", "scroll_rows(1)", "Up", show=False, tooltip="earlier events", id="events.up"),
+        Binding("j,down", "scroll_rows(-1)", "Down", show=False, tooltip="later events", id="events.down"),
+        Binding("ctrl+u,pageup", "scroll_rows(10)", "Page up", show=False, id="events.page_up"),
+        Binding("ctrl+d,pagedown", "scroll_rows(-10)", "Page down", show=False, id="events.page_down"),
+        Binding("G,end,f", "scroll_rows(-10000)", "Latest", show=False, id="events.latest"),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._back = 0
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        if not board.notes:
+            return [fit([("  nothing has happened yet", "faint")], width)]
+        rows = [row for note in board.notes for row in note_rows(note, width)]
+        self._back = min(self._back, max(len(rows) - height, 0))
+        end = len(rows) - self._back
+        return rows[max(end - height, 0) : end]
+
+    def action_scroll_rows(self, rows: int) -> None:
+        """Go back in time, or forth."""
+        self._back = max(self._back + rows, 0)
+        self.redraw()
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel goes back in time."""
+        self.action_scroll_rows(1)
+
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel goes forth."""
+        self.action_scroll_rows(-1)
+
+
+def note_rows(note: Note, width: int) -> list[Line]:
+    """One note, with a hanging indent."""
+    first, *more = wrap(note.text, width - INDENT - 1)
+    tone = note.tone if note.tone in ("bad", "warn") else "plain"
+    head: Line = [(f" {fmt.clock_time(note.at)} ", "faint"), (f"{note.sign} ", note.tone)]
+    return [[*head, (first, tone)], *([(" " * (INDENT + 1), ""), (text, tone)] for text in more)]
+
+
+class EventsPane(Vertical):
+    """Bar and notes."""
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        yield PaneBar("events")
+        yield EventsView(id="events-view")
+
+    def show(self, board: Board) -> None:
+        """Draw from the board."""
+        self.query_one(PaneBar).show(board)
+        self.query_one(EventsView).show(board)

@@ -1,0 +1,1 @@
+"""The gauges: measured figures against the marks they are judged by."""

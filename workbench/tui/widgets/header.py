@@ -1,0 +1,91 @@
+"""The top: who, whether it takes jobs and why, which code, how it is linked, where it listens."""
+
+from workbench.tui import format as fmt
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, choose, clean, cut
+from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.words import admission_look, link_look
+
+NO_CODE = "-"
+LASTED_FROM_S = 1.0
+LONGEST_NAME = 28
+LONGEST_REASON = 56
+
+Parts = list[tuple[int, Line]]
+
+
+class Header(LineWidget):
+    """On one row the least needed parts leave first; a second row has place for all."""
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        if not board.known:
+            return [choose([(0, [(clean(board.title or "workbench", 60), "head")]), (1, unknown(board))], width)]
+        name: Parts = [(0, [(cut(clean(board.state.worker.agent_id), LONGEST_NAME), "head")])]
+        first, second = [*name, *admission(board)], [*code_and_link(board), *place_and_age(board)]
+        if height >= 2:
+            return [choose(first, width, "   "), choose(second, width, "   ")]
+        return [choose([*first, *second], width)]
+
+
+def unknown(board: Board) -> Line:
+    """Nothing was ever heard."""
+    if board.stale_since is None:
+        return [("◌ connecting", "info")]
+    return [("✗ no supervisor answers, trying again", "bad"), (f"  {clean(board.stale_why, 80)}", "dim")]
+
+
+def admission(board: Board) -> Parts:
+    """Whether jobs are taken, why, and for how long already; or that all this is old."""
+    now, worker = board.clock(), board.state.worker
+    if board.stale_since is not None:
+        gone = fmt.age(now - board.stale_since)
+        words = f"✗ stale {gone}, reconnecting"
+        return [(0, [(words, "bad")]), (5, [(cut(clean(board.stale_why), LONGEST_REASON), "dim")])]
+    look = admission_look(board.state)
+    reason = (cut(clean(worker.why), LONGEST_REASON), "dim" if look.tone == "good" else look.tone)
+    lasted = now - worker.status_since
+    since: Line = [(f"for {fmt.age(lasted)}", "faint")]
+    return [(0, look.line), (4, [reason]), *([(5, since)] if lasted >= LASTED_FROM_S else [])]
+
+
+def code_and_link(board: Board) -> Parts:
+    """The generation with what becomes of the next one, and the registry link."""
+    return [(1, _generation(board)), (2, _link(board))]
+
+
+def place_and_age(board: Board) -> Parts:
+    """Address, a remark about it, uptime, and the file."""
+    worker, parts = board.state.worker, Parts()
+    if worker.url_note:
+        parts.append((3, [(f"! {clean(worker.url_note, 80)}", "warn")]))
+    if worker.url:
+        parts.append((6, [(clean(worker.url, 80), "dim")]))
+    if worker.started_at:
+        parts.append((7, [(f"up {fmt.age(board.clock() - worker.started_at)}", "faint")]))
+    if board.title:
+        parts.append((8, [(clean(board.title, 60), "faint")]))
+    return parts
+
+
+def _generation(board: Board) -> Line:
+    reload, generation = board.state.reload, board.state.worker.generation
+    line: Line = [("gen ", "dim"), (str(generation or NO_CODE), "strong")]
+    if reload.step in ("loading", "warming"):
+        took = fmt.age(board.clock() - reload.since)
+        line.append((f" → {reload.generation} {reload.step} {took}", "info"))
+        line += [(f" {cut(clean(reload.detail), 40)}", "dim")] if reload.detail else []
+    elif reload.problem is not None:
+        line.append((f" ✗ {reload.generation} broken", "bad"))
+    return line
+
+
+def _link(board: Board) -> Line:
+    link = board.state.link
+    line = link_look(link.state).line
+    if link.retry_at is not None:
+        most = board.state.option("max_retry") or "∞"
+        line.append((f" retry {link.attempt}/{most} in {fmt.age(link.retry_at - board.clock())}", "warn"))
+    elif link.why and link.why != "not registered":
+        line.append((f" {cut(clean(link.why), 40)}", "dim"))
+    return line

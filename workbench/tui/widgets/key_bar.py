@@ -1,0 +1,67 @@
+"""The last line: the keys that do something here and now, read off the real bindings."""
+
+from typing import Any
+
+from textual import events
+from textual.binding import Binding
+
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, width_of
+from workbench.tui.widgets.line_widget import LineWidget
+
+ALWAYS = ("help", "quit")
+
+
+class KeyBar(LineWidget):
+    """As many keys as fit; the focused pane's come first, help and quit always stay."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._spots: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        """Follow what the keys mean."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, _: Any) -> None:
+        if self.is_attached:
+            self.redraw()
+
+    def offered(self) -> list[tuple[str, Binding]]:
+        """Key as shown and binding, each action once, without those a text field would swallow."""
+        field, found, seen = self.screen.focused, [], set()
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not binding.show or not active.enabled or binding.action in seen:
+                continue
+            if field is not None and field.check_consume_key(binding.key, _character(binding.key)):
+                continue
+            seen.add(binding.action)
+            found.append((self.app.get_key_display(binding), binding))
+        return sorted(found, key=lambda item: item[1].action in ALWAYS)
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        offered = self.offered()
+        last = [item for item in offered if item[1].action in ALWAYS]
+        room = width - sum(len(key) + len(b.description) + 3 for key, b in last)
+        line: Line = [(" ", "")]
+        self._spots = []
+        for key, binding in [item for item in offered if item not in last] + last:
+            size = len(key) + len(binding.description) + 3
+            if binding.action not in ALWAYS and width_of(line) + size > room:
+                continue
+            self._spots.append((width_of(line), size, binding.action))
+            line += [(key, "accent"), (f" {binding.description}", "dim"), ("  ", "")]
+        return [line]
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click on a key presses it."""
+        for start, size, action in self._spots:
+            if start <= event.x < start + size:
+                await self.screen.run_action(action)
+                return
+
+
+def _character(key: str) -> str | None:
+    return key if len(key) == 1 else {"slash": "/", "question_mark": "?"}.get(key)

@@ -1,0 +1,59 @@
+"""The title row of a pane; where panes share one place it is also the row of tabs."""
+
+from textual import events
+from textual.widget import Widget
+
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, choose, spread, width_of
+from workbench.tui.messages import PaneWanted
+from workbench.tui.widgets.line_widget import LineWidget
+
+PANES = ("processes", "logs", "talk", "events")
+
+
+class PaneBar(LineWidget):
+    """Number and name of pane `name` on the left, what its owner tells on the right."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(classes="pane-bar")
+        self.pane = name
+        self.tabs: tuple[str, ...] = (name,)
+        self._told: list[tuple[int, Line]] = []
+
+    def tell(self, *parts: tuple[int, Line]) -> None:
+        """What stands on the right, as ranked parts: the highest ranks leave first."""
+        self._told = list(parts)
+        self.redraw()
+
+    def set_tabs(self, tabs: tuple[str, ...]) -> None:
+        """The panes that share this place."""
+        self.tabs = tabs if self.pane in tabs else (self.pane,)
+        self.redraw()
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        left: Line = [("▌" if self._lit else " ", "accent")]
+        for name in self.tabs:
+            number = PANES.index(name) + 1
+            here = name == self.pane
+            left += [
+                (f"{number} ", "accent" if here else "dim"),
+                (name.capitalize(), "head" if here else "dim"),
+            ]
+            left += [("   ", "")]
+        room = width - width_of(left) - 2
+        told = choose(self._told, room, "   ") if self._told and room > 4 else []
+        return [spread(left, told, width - 1)]
+
+    @property
+    def _lit(self) -> bool:
+        return isinstance(self.parent, Widget) and self.parent.has_pseudo_class("focus-within")
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a tab goes to its pane."""
+        x = 1
+        for name in self.tabs:
+            x += len(name) + 5
+            if event.x < x:
+                self.post_message(PaneWanted(name))
+                return

@@ -1,0 +1,1 @@
+"""The process table: which columns fit, what their cells say, and the table itself."""

@@ -1,0 +1,145 @@
+"""The columns of the process table. Each has a rank: where width is short the highest ranks leave first."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from workbench.tui import format as fmt
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, Span, clean, pad
+from workbench.tui.places import Place
+from workbench.tui.widgets.slots.notes import place_note
+from workbench.tui.words import Look, process_look
+
+TREND_CELLS = 10
+BEAT_LATE_S = 1.0
+LAG_HIGH_MS = 200.0
+EMPTY = Look("·", "empty", "faint")
+
+
+class Column(NamedTuple):
+    """`grow` is how many further cells the column can use."""
+
+    title: str
+    width: int
+    rank: int
+    cell: Callable[[Place, Board], Span]
+    right: bool = False
+    grow: int = 0
+
+
+def _state(place: Place, board: Board) -> Span:
+    look = process_look(place.process) if place.process else EMPTY
+    return f"{look.sign} {look.word}", look.tone
+
+
+def _pid(place: Place, board: Board) -> Span:
+    process = place.process
+    return (str(process.pid) if process.pid else "…", "plain") if process else ("", "")
+
+
+def _generation(place: Place, board: Board) -> Span:
+    if place.process is None:
+        return "", ""
+    old = place.process.generation != board.state.worker.generation
+    return f"g{place.process.generation}", "warn" if old else "dim"
+
+
+def _cpu(place: Place, board: Board) -> Span:
+    cpu = place.process.cpu if place.process else None
+    return (fmt.share(cpu), "plain" if (cpu or 0) >= 0.005 else "faint") if place.process else ("", "")
+
+
+def _memory(place: Place, board: Board) -> Span:
+    if place.process is None:
+        return "", ""
+    marks = [board.state.option(name) for name in ("memory_warn_mb", "memory_limit_mb")]
+    grade = fmt.grade(place.process.memory_mb, *marks)
+    tone = "plain" if grade == 0 else fmt.GRADE_TONES[grade]
+    return f"{fmt.megabytes(place.process.memory_mb)}{fmt.GRADE_SIGNS[grade]:<2}", tone
+
+
+def _memory_trend(place: Place, board: Board) -> Span:
+    trend = board.history.processes.get(place.process.id) if place.process else None
+    if trend is None:
+        return "", ""
+    top = board.state.option("memory_limit_mb") or board.state.option("memory_warn_mb") or None
+    return fmt.spark(trend.memory_mb, TREND_CELLS, top), "info"
+
+
+def _cpu_trend(place: Place, board: Board) -> Span:
+    trend = board.history.processes.get(place.process.id) if place.process else None
+    return (fmt.spark(trend.cpu, TREND_CELLS, 1.0), "busy") if trend else ("", "")
+
+
+def _beat(place: Place, board: Board) -> Span:
+    if place.process is None:
+        return "", ""
+    age = place.process.heartbeat_age_s
+    return fmt.beat(age), "bad" if age is not None and age > BEAT_LATE_S else "dim"
+
+
+def _lag(place: Place, board: Board) -> Span:
+    if place.process is None:
+        return "", ""
+    lag = place.process.loop_lag_ms
+    return fmt.millis(lag), "warn" if lag is not None and lag > LAG_HIGH_MS else "dim"
+
+
+def _job(place: Place, board: Board) -> Span:
+    if place.job is None:
+        return "", ""
+    return clean(place.job.id, 64), "accent" if place.job.own else "plain"
+
+
+def _age(place: Place, board: Board) -> Span:
+    since = place.job.started_at if place.job else place.process.since if place.process else None
+    return (fmt.age(board.clock() - since), "dim") if since is not None else ("", "")
+
+
+def _done(place: Place, board: Board) -> Span:
+    return (str(place.process.jobs_done), "dim") if place.process else ("", "")
+
+
+COLUMNS = (
+    Column("PID", 7, 3, _pid),
+    Column("GEN", 4, 6, _generation),
+    Column("STATE", 10, 0, _state),
+    Column("CPU", 5, 2, _cpu, right=True),
+    Column("TREND", TREND_CELLS, 13, _cpu_trend),
+    Column("MEM", 6, 1, _memory, right=True),
+    Column("TREND", TREND_CELLS, 12, _memory_trend),
+    Column("BEAT", 5, 5, _beat, right=True),
+    Column("LAG", 5, 7, _lag, right=True),
+    Column("JOB", 11, 4, _job, grow=16),
+    Column("AGE", 6, 9, _age, right=True),
+    Column("DONE", 4, 11, _done, right=True),
+    Column("NOTE", 12, 8, place_note, grow=1000),
+)
+
+
+def fitting(width: int) -> list[Column]:
+    """The columns for `width` cells, stretched to fill it."""
+    kept = list(COLUMNS)
+    while len(kept) > 1 and sum(c.width + 1 for c in kept) > width:
+        kept.remove(max(kept, key=lambda column: column.rank))
+    spare = width - sum(c.width + 1 for c in kept)
+    stretched = []
+    for column in kept:
+        more = min(column.grow, spare)
+        stretched.append(column._replace(width=column.width + more))
+        spare -= more
+    return stretched
+
+
+def head(columns: Sequence[Column]) -> Line:
+    """The titles."""
+    return [("  ", ""), *((pad(c.title, c.width, right=c.right) + " ", "faint") for c in columns)]
+
+
+def row(columns: Sequence[Column], place: Place, board: Board, lead: Span) -> Line:
+    """One place's cells."""
+    line: Line = [lead, (" ", "")]
+    for column in columns:
+        text, tone = column.cell(place, board)
+        line.append((pad(text, column.width, right=column.right) + " ", tone))
+    return line

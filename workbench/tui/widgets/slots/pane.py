@@ -1,0 +1,46 @@
+"""The process pane: a bar with the pool in words, and the table."""
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from workbench.tui import format as fmt
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, clean
+from workbench.tui.widgets.gauges.pool import pool_words, waiting
+from workbench.tui.widgets.pane_bar import PaneBar
+from workbench.tui.widgets.slots.table import SlotTable
+
+
+class SlotPane(Vertical):
+    """Bar and table."""
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        yield PaneBar("processes")
+        yield SlotTable(id="table")
+
+    @property
+    def table(self) -> SlotTable:
+        """The table."""
+        return self.query_one(SlotTable)
+
+    def show(self, board: Board) -> None:
+        """Draw from the board."""
+        bar, table = self.query_one(PaneBar), self.table
+        rows = table.size.height - 1
+        bar.show(board)
+        in_panel = self.screen.has_class("-panels")
+        parts: list[tuple[int, Line]] = [(1, watch_words(board) if in_panel else pool_words(board))]
+        if wait := waiting(board):
+            parts.append((0, wait))
+        bar.tell(*parts)
+        table.show(board)
+        if rows != len(board.places.rows):
+            table.refresh(layout=True)
+
+
+def watch_words(board: Board) -> Line:
+    """Whether saves are followed."""
+    reload = board.state.reload
+    watched = f", {fmt.plural(reload.watched, 'file')} watched" if reload.watched else ""
+    return [("reload ", "faint"), (f"{clean(reload.mode, 16)}{watched}", "dim")]

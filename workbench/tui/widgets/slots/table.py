@@ -1,0 +1,115 @@
+"""All places for processes in rows that never move, with a cursor."""
+
+from textual import events
+from textual.binding import Binding
+from textual.geometry import Size
+
+from workbench.model.state import Job, Process
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, fit
+from workbench.tui.places import Place
+from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.slots.columns import fitting, head, row
+
+PAGE = 10
+
+
+class SlotTable(LineWidget, can_focus=True):
+    """The table; the place under the cursor is what the keys act on."""
+
+    BINDING_GROUP_TITLE = "Processes"
+    BINDINGS = [
+        Binding("j,down", "move(1)", "Down", show=False, tooltip="next process", id="processes.down"),
+        Binding("k,up", "move(-1)", "Up", show=False, tooltip="previous process", id="processes.up"),
+        Binding("ctrl+d,pagedown", f"move({PAGE})", "Page down", show=False, id="processes.page_down"),
+        Binding("ctrl+u,pageup", f"move(-{PAGE})", "Page up", show=False, id="processes.page_up"),
+        Binding("g,home", "move(-10000)", "First", show=False, tooltip="first process", id="processes.first"),
+        Binding("G,end", "move(10000)", "Last", show=False, tooltip="last process", id="processes.last"),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.cursor = 0
+        self._top = 0
+
+    # --- what is selected -----------------------------------------------------------------------
+
+    @property
+    def place(self) -> Place:
+        """The place under the cursor."""
+        rows = self.board.places.rows if self.board is not None else []
+        return rows[min(self.cursor, len(rows) - 1)] if rows else Place()
+
+    @property
+    def process(self) -> Process | None:
+        """The process under the cursor."""
+        return self.place.process
+
+    @property
+    def job(self) -> Job | None:
+        """The job under the cursor."""
+        return self.place.job
+
+    def select(self, process_id: int) -> None:
+        """Put the cursor on a process."""
+        for index, place in enumerate(self.board.places.rows if self.board is not None else []):
+            if place.process is not None and place.process.id == process_id:
+                self.cursor = index
+                self.redraw()
+
+    # --- drawing --------------------------------------------------------------------------------
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        columns, rows = fitting(width - 2), board.places.rows
+        if not rows:
+            return [fit([("  waiting for the worker to tell its processes", "dim")], width)]
+        self.cursor = min(self.cursor, len(rows) - 1)
+        lines = [head(columns)]
+        for index in self._window(len(rows), height - 1 if height else len(rows)):
+            lead = ("▌" if index == self.cursor else " ", "accent" if self.has_focus else "faint")
+            lines.append(row(columns, rows[index], board, lead))
+        return lines
+
+    def _window(self, count: int, room: int) -> range:
+        room = max(room, 1)
+        self._top = min(max(self._top, self.cursor - room + 1, 0), self.cursor, max(count - room, 0))
+        return range(self._top, min(self._top + room, count))
+
+    def row_tone(self, y: int) -> str:
+        """See `LineWidget`."""
+        return "cursor" if self.has_focus and y and y - 1 + self._top == self.cursor else ""
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The head and every place."""
+        return 1 + max(len(self.board.places.rows) if self.board is not None else 0, 1)
+
+    # --- keys and mouse -------------------------------------------------------------------------
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor."""
+        count = len(self.board.places.rows) if self.board is not None else 0
+        self.cursor = min(max(self.cursor + rows, 0), max(count - 1, 0))
+        self.redraw()
+        self.refresh_bindings()
+
+    def on_focus(self) -> None:
+        """The cursor becomes visible."""
+        self.redraw()
+
+    def on_blur(self) -> None:
+        """The cursor fades."""
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click selects."""
+        if event.y >= 1:
+            self.action_move(self._top + event.y - 1 - self.cursor)
+
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel moves the cursor."""
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel moves the cursor."""
+        self.action_move(-1)

@@ -1,0 +1,53 @@
+"""The line above the keys: the last thing that went wrong, or that nothing did."""
+
+from workbench.tui import format as fmt
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, clean, spread
+from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.slots.notes import stack_line
+
+RECENT_S = 600.0
+
+
+class StatusLine(LineWidget):
+    """What stands now comes before what happened."""
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        return [spread([(" ", ""), *(standing(board) or latest(board))], dropped(board), width - 1)]
+
+
+def standing(board: Board) -> Line:
+    """A trouble that lasts."""
+    for process in board.state.processes.values():
+        if process.stalled:
+            line = stack_line(process.stack)
+            at = f" at {line}" if line else ""
+            beat = fmt.beat(process.heartbeat_age_s)
+            return [(f"▲ process {process.pid} stands still for {beat}{at}", "bad")]
+    worker = board.state.worker
+    if worker.draining:
+        left = fmt.plural(len(board.state.active_jobs()), "job")
+        until = worker.drain_deadline_at
+        cut = f", cut in {fmt.age(until - board.clock())}" if until is not None else ""
+        return [(f"◐ draining: {left} left{cut}", "warn"), ("   U admits again", "dim")]
+    if worker.degraded or worker.held_why:
+        return [(f"! {clean(worker.held_why)}", "bad" if worker.degraded else "warn")]
+    return []
+
+
+def latest(board: Board) -> Line:
+    """The last note that is bad and recent, else the last of all."""
+    notes = list(board.notes)
+    recent = [n for n in notes if n.tone in ("bad", "warn") and board.clock() - n.at < RECENT_S]
+    note = recent[-1] if recent else notes[-1] if notes else None
+    if note is None:
+        return [("nothing to report", "faint")]
+    tone = note.tone if note.tone in ("bad", "warn") else "dim"
+    return [(f"{note.sign} {fmt.clock_time(note.at)} ", "dim"), (note.text, tone)]
+
+
+def dropped(board: Board) -> Line:
+    """Log lines that the supervisor could not keep."""
+    number = board.state.counters["log_lines_dropped"]
+    return [(f"! {fmt.count(number)} log lines dropped", "warn")] if number else []

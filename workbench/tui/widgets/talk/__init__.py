@@ -1,0 +1,1 @@
+"""The talk pane: a conversation with the room of a job."""

@@ -1,0 +1,103 @@
+"""The talk pane: bar, conversation and the field to say something."""
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from workbench.model.state import Job
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, clean
+from workbench.tui.messages import SayWanted
+from workbench.tui.widgets.clean_input import CleanInput
+from workbench.tui.widgets.pane_bar import PaneBar
+from workbench.tui.widgets.talk.transcript import Transcript
+from workbench.tui.widgets.talk.view import TalkView
+
+
+class TalkPane(Vertical):
+    """A conversation with one job at a time."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.job_id = ""
+        self.joined = False
+        self._board: Board | None = None
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        yield PaneBar("talk")
+        yield TalkView(id="talk-view")
+        yield CleanInput(placeholder="say something, Enter sends", compact=True, id="say")
+
+    @property
+    def view(self) -> TalkView:
+        """The conversation."""
+        return self.query_one(TalkView)
+
+    @property
+    def field(self) -> CleanInput:
+        """Where one types."""
+        return self.query_one("#say", CleanInput)
+
+    def show(self, board: Board) -> None:
+        """Draw from the board."""
+        self._board = board
+        self.view.hint = hint(board)
+        self.query_one(PaneBar).show(board)
+        self.view.show(board)
+        self._tell()
+
+    def open(self, job: Job) -> None:
+        """Another job's conversation; the former one goes."""
+        self.job_id, self.joined = job.id, False
+        self.view.transcript = Transcript()
+        self.view.redraw()
+        self._tell()
+
+    def set_joined(self, joined: bool) -> None:
+        """Whether what is typed will be heard."""
+        self.joined = joined
+        self._tell()
+
+    def _tell(self) -> None:
+        state = self._board.state if self._board is not None else None
+        job = state.jobs.get(self.job_id) if state is not None else None
+        self.query_one(PaneBar).tell((0, room_words(job, self.joined)))
+
+    @on(Input.Submitted, "#say")
+    def _said(self, event: Input.Submitted) -> None:
+        event.stop()
+        text = event.value.strip()
+        if text:
+            self.post_message(SayWanted(text))
+
+    @on(CleanInput.Left)
+    def _left(self, event: CleanInput.Left) -> None:
+        event.stop()
+        self.view.focus()
+
+
+def room_words(job: Job | None, joined: bool) -> Line:
+    """Which room this is, and whether one is in it."""
+    if job is None:
+        return []
+    room = clean(job.room_id, 32)
+    if not job.active:
+        return [(f"■ {room} ended", "dim")]
+    return [("● " if joined else "◌ ", "busy" if joined else "info"), (room, "dim")]
+
+
+def hint(board: Board) -> list[Line]:
+    """What stands here before anybody has said anything."""
+    if not board.known:
+        return [[("  waiting for the supervisor", "faint")]]
+    if board.own_job() is not None:
+        return [[("  say something to the agent", "faint")]]
+    if board.state.active_jobs():
+        return [
+            [("  none of the running jobs is yours", "dim")],
+            [("  ", ""), ("t", "accent"), (" joins the room of the process you selected", "faint")],
+            [("  ", ""), ("n", "accent"), (" starts a job of your own", "faint")],
+        ]
+    return [[("  no job is running", "dim")], [("  ", ""), ("n", "accent"), (" starts one", "faint")]]

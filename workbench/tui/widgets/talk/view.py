@@ -1,0 +1,84 @@
+"""The conversation, wrapped to the pane."""
+
+from textual.binding import Binding
+
+from workbench.tui import format as fmt
+from workbench.tui.board import Board
+from workbench.tui.lines import Line, wrap
+from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.talk.transcript import Entry, Transcript
+
+SIGNS = {"user": "›", "agent": "◆"}
+
+
+class TalkView(LineWidget, can_focus=True):
+    """The newest words stay in sight, unless one has scrolled up: then nothing moves."""
+
+    BINDING_GROUP_TITLE = "Talk"
+    BINDINGS = [
+        Binding("k,up", "scroll_rows(1)", "Up", show=False, tooltip="earlier words", id="talk.up"),
+        Binding("j,down", "scroll_rows(-1)", "Down", show=False, tooltip="later words", id="talk.down"),
+        Binding("ctrl+u,pageup", "scroll_rows(10)", "Page up", show=False, id="talk.page_up"),
+        Binding("ctrl+d,pagedown", "scroll_rows(-10)", "Page down", show=False, id="talk.page_down"),
+        Binding("G,end,f", "scroll_rows(-100000)", "Newest", show=False, tooltip="newest words", id="talk.newest"),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.transcript = Transcript()
+        self.hint: list[Line] = []
+        self._back = 0
+        self._count = 0
+        self._queued = False
+
+    def redraw_soon(self) -> None:
+        """Draw once for however many words came together."""
+        if not self._queued:
+            self._queued = True
+            self.call_later(self._drawn_at_last)
+
+    def _drawn_at_last(self) -> None:
+        self._queued = False
+        self.redraw()
+
+    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+        """See `LineWidget`."""
+        rows = [row for entry in self.transcript.entries for row in entry_rows(entry, width)]
+        if not rows:
+            return [[], *self.hint]
+        if self._back:
+            self._back = max(self._back + len(rows) - self._count, 0)
+        self._count = len(rows)
+        self._back = min(self._back, max(len(rows) - height, 0))
+        end = len(rows) - self._back
+        return rows[max(end - height, 0) : end]
+
+    def action_scroll_rows(self, rows: int) -> None:
+        """Go back in the conversation, or forth."""
+        self._back = max(self._back + rows, 0)
+        self.redraw()
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel goes back."""
+        self.action_scroll_rows(1)
+
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel goes forth."""
+        self.action_scroll_rows(-1)
+
+
+def entry_rows(entry: Entry, width: int) -> list[Line]:
+    """A message with its sign and a hanging indent, or a mark across the pane."""
+    if entry.role == "mark":
+        words = f" {entry.lines[0]} "
+        side = max((width - 2 - len(words)) // 2, 1)
+        return [[(f" {'─' * side}{words}{'─' * side}", "faint")]]
+    texts = [piece for line in entry.lines for piece in wrap(line, width - 4)]
+    if entry.partial:
+        texts[-1] += "▌"
+    first: Line = [(f" {SIGNS[entry.role]} ", entry.role)]
+    tone = "user" if entry.role == "user" else "plain"
+    rows = [[*(first if index == 0 else [("   ", "")]), (text, tone)] for index, text in enumerate(texts)]
+    if entry.latency_s is not None:
+        rows.append([("   ", ""), (f"answered in {fmt.millis(entry.latency_s * 1000)}", "faint")])
+    return rows

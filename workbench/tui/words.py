@@ -1,0 +1,92 @@
+"""What a state looks like: a sign and a tone beside its word, so that colour alone never carries it."""
+
+from typing import NamedTuple
+
+from workbench.model.state import Process, State
+from workbench.tui.lines import Line
+
+
+class Look(NamedTuple):
+    """Sign, word and tone of a state."""
+
+    sign: str
+    word: str
+    tone: str
+
+    @property
+    def line(self) -> Line:
+        """Sign and word together."""
+        return [(f"{self.sign} {self.word}", self.tone)]
+
+
+_UNKNOWN = "?"
+_PROCESS = {
+    "starting": ("◌", "info"),
+    "idle": ("○", "good"),
+    "busy": ("●", "busy"),
+    "stopping": ("◐", "warn"),
+    "dead": ("✗", "bad"),
+    "stalled": ("▲", "bad"),
+}
+_ADMISSION = {
+    "ready": ("●", "good"),
+    "starting": ("◌", "info"),
+    "full": ("◆", "warn"),
+    "over_load": ("▲", "warn"),
+    "draining": ("◐", "warn"),
+    "degraded": ("✗", "bad"),
+    "stopping": ("◐", "warn"),
+}
+_JOB = {
+    "queued": ("◌", "info"),
+    "starting": ("◌", "info"),
+    "running": ("●", "busy"),
+    "completed": ("✓", "good"),
+    "failed": ("✗", "bad"),
+    "cancelled": ("■", "dim"),
+}
+_LINK = {
+    "local": ("○", "dim"),
+    "connecting": ("◌", "info"),
+    "connected": ("●", "good"),
+    "waiting": ("◐", "warn"),
+    "failed": ("✗", "bad"),
+}
+_LEVELS = {"DEBUG": "dim", "INFO": "info", "WARNING": "warn", "ERROR": "bad", "CRITICAL": "bad"}
+
+
+def _look(table: dict[str, tuple[str, str]], word: str) -> Look:
+    sign, tone = table.get(word, (_UNKNOWN, "warn"))
+    return Look(sign, word, tone)
+
+
+def process_look(process: Process) -> Look:
+    """A process; one whose loop stands still is `stalled` before anything else."""
+    return _look(_PROCESS, "stalled" if process.stalled and process.state != "stopping" else process.state)
+
+
+def admission_look(state: State) -> Look:
+    """Whether jobs are taken, in capitals as the first thing to read."""
+    look = _look(_ADMISSION, state.worker.status)
+    return look._replace(word=look.word.replace("_", " ").upper())
+
+
+def job_look(status: str) -> Look:
+    """A job's status."""
+    return _look(_JOB, status)
+
+
+def link_look(state: str) -> Look:
+    """The registry link."""
+    return _look(_LINK, state)
+
+
+def level_tone(level: str) -> str:
+    """The tone of a log level."""
+    return _LEVELS.get(level, "plain")
+
+
+def job_end(status: str, reason: str | None, signal: str | None, exit_code: int | None) -> str:
+    """How a job ended, in the contract's words: `failed / signalled SIGKILL`."""
+    detail = signal or (f"code {exit_code}" if exit_code is not None else "")
+    return f"{status} / {reason} {detail}".rstrip() if reason else status
