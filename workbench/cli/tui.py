@@ -2,9 +2,13 @@
 
 import sys
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.client.owner import Owner
+from workbench.model.text import clean_text
+
+if TYPE_CHECKING:
+    from workbench.tui.report import ExitReport
 
 
 def run_owned(parsed: Namespace, arguments: list[str]) -> int:
@@ -34,10 +38,10 @@ def run_attached(parsed: Namespace) -> int:
 
 def _run(app: Any) -> int:
     app.run()
-    report = app.exit_report
-    if report:
-        print(report, file=sys.stderr)
-    return int(app.return_code or 0)
+    report: "ExitReport" = app.exit_report
+    for line in report.lines:
+        print(clean_text(line), file=sys.stderr)
+    return report.exit_code
 
 
 def _supervisor_arguments(parsed: Namespace, arguments: list[str]) -> list[str]:

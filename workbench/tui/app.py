@@ -69,7 +69,10 @@ class WorkbenchApp(App[ExitReport]):
         Binding("question_mark", "help", "Help", key_display="?", tooltip="all keys", id="help"),
         Binding("q", "quit", "Quit", tooltip="leave; asks first when jobs are at risk", id="quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="leave", id="interrupt"),
-        Binding("ctrl+z", "suspend_process", "Suspend", show=False, tooltip="back to the shell; fg returns"),
+        Binding(
+            "ctrl+z", "suspend_process", "Suspend", show=False, tooltip="back to the shell; fg returns", id="suspend"
+        ),
+        Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="find a command by name", id="palette"),
     ]
 
     def __init__(
@@ -181,6 +184,7 @@ class WorkbenchApp(App[ExitReport]):
         if job is None or job.id == talk.job_id:
             return
         talk.open(job)
+        self.board_screen.offer_talk()
         self.run_worker(self._line.run(job, lambda: self._is_alive(job.id)), group="room", exclusive=True)
 
     def _room_job(self) -> Job | None:
@@ -310,7 +314,7 @@ class WorkbenchApp(App[ExitReport]):
         nodes += [self.board_screen.talk.view]
         groups = []
         for node in nodes:
-            bindings = [binding for _, binding in node._bindings if not binding.system]
+            bindings = [binding for _, binding in node._bindings if binding.id]
             shown = {binding.key: self.get_key_display(binding) for binding in bindings}
             groups.append(group_of(node.BINDING_GROUP_TITLE or "", bindings, shown))
         self.push_screen(HelpScreen(self.board, groups))

@@ -32,9 +32,11 @@ def beat(seconds: float | None) -> str:
 
 
 def megabytes(mb: float | None) -> str:
-    """`318M`, `1.2G`, `24G`."""
+    """`<1M`, `318M`, `1.2G`, `24G`."""
     if mb is None:
         return NOTHING
+    if 0 < mb < 0.5:
+        return "<1M"
     if mb < 999.5:
         return f"{mb:.0f}M"
     return f"{mb / 1024:.1f}G" if mb < 9.95 * 1024 else f"{mb / 1024:.0f}G"

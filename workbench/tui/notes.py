@@ -8,7 +8,7 @@ from workbench.model import events as ev
 from workbench.model.state import Job, State
 from workbench.tui import format as fmt
 from workbench.tui.lines import clean
-from workbench.tui.words import job_end
+from workbench.tui.words import job_story
 
 RECENT_FAILURES = 20
 
@@ -50,8 +50,7 @@ Made = tuple[str, str] | None
 
 
 def _ending(job: Job) -> str:
-    how = job_end(job.status, job.reason, job.signal, job.exit_code)
-    return f"job {job.id} {how}{': ' + job.error if job.error else ''}"
+    return f"{job.id} {job_story(job)}"
 
 
 def _broken(problem: dict[str, Any]) -> str:
@@ -62,7 +61,7 @@ def _broken(problem: dict[str, Any]) -> str:
 def _job_ended(event: ev.JobEnded, state: State) -> Made:
     tone = {"failed": "bad", "completed": "good"}.get(event.status, "info")
     job = state.jobs.get(event.id)
-    return tone, _ending(job) if job else f"job {event.id} {event.status}"
+    return tone, _ending(job) if job else f"{event.id} {event.status}"
 
 
 def _pid(state: State, process_id: int) -> str:
@@ -72,8 +71,9 @@ def _pid(state: State, process_id: int) -> str:
 
 def _stalled(event: ev.ProcessStalled, state: State) -> Made:
     stack = event.stack.strip().splitlines()
-    at = f" at {stack[-1].strip()}" if stack else ""
-    return "bad", f"{_pid(state, event.id)} stalled for {fmt.beat(event.age_s)}{at}"
+    if stack:  # the second word on it, once the dump is there
+        return "bad", f"{_pid(state, event.id)} stands still at {stack[-1].strip()}"
+    return "bad", f"{_pid(state, event.id)} has stood still for {fmt.beat(event.age_s)}"
 
 
 def _crossed(event: ev.MemoryCrossed, state: State) -> Made:
@@ -109,7 +109,7 @@ def _noted(event: ev.Noted, state: State) -> Made:
 _MAKERS: dict[type[ev.Event], Callable[[Any, State], Made]] = {
     ev.JobEnded: _job_ended,
     ev.JobRefused: lambda e, s: ("warn", f"job refused, {e.reason}: {e.text}"),
-    ev.JobRequeued: lambda e, s: ("info", f"job {e.id} starts again: {e.reason}"),
+    ev.JobRequeued: lambda e, s: ("info", f"{e.id} starts again: {e.reason}"),
     ev.ProcessStalled: _stalled,
     ev.ProcessResumed: lambda e, s: ("good", f"{_pid(s, e.id)} turns again"),
     ev.ProcessExited: _exited,

@@ -7,11 +7,12 @@ from workbench.model.state import Job, Process, State
 
 @dataclass(slots=True)
 class Place:
-    """One row: its process, if any, and how the last job there ended."""
+    """One row: its process, if any, and how the last job there ended. `process_id` is the last one's."""
 
     process: Process | None = None
     job: Job | None = None
     last_job: Job | None = None
+    process_id: int = 0
 
 
 @dataclass(slots=True)
@@ -40,6 +41,8 @@ class Places:
 
     def _follow(self, place: Place, state: State) -> None:
         if place.process is None:
+            if place.last_job is not None and place.last_job.process_id != place.process_id:
+                place.last_job = None  # it went on elsewhere: its end is not this place's
             return
         place.process = state.processes.get(place.process.id)
         place.job = state.jobs.get(place.process.job_id or "") if place.process else None
@@ -52,6 +55,6 @@ class Places:
         if free is None:
             free = Place()
             self.rows.append(free)
-        free.process = process
+        free.process, free.process_id = process, process.id
         free.job = state.jobs.get(process.job_id or "")
         free.last_job = free.job or free.last_job

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from workbench.model.state import Process, State
+from workbench.model.state import Job, Process, State
 from workbench.tui.lines import Line
 
 
@@ -84,6 +84,13 @@ def link_look(state: str) -> Look:
 def level_tone(level: str) -> str:
     """The tone of a log level."""
     return _LEVELS.get(level, "plain")
+
+
+def job_story(job: Job) -> str:
+    """How a job ended and why; an error that only says the same again is left out."""
+    how = job_end(job.status, job.reason, job.signal, job.exit_code)
+    told = job.error if job.error and not job.error.startswith("the job's process") else ""
+    return f"{how}: {told}" if told else how
 
 
 def job_end(status: str, reason: str | None, signal: str | None, exit_code: int | None) -> str:

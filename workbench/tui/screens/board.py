@@ -59,6 +59,7 @@ class BoardScreen(Screen[None]):
         self.pane = "processes"
         self.lower = "logs"
         self.zoomed = False
+        self._chosen = False
 
     def compose(self) -> ComposeResult:
         """The parts, from top to bottom."""
@@ -141,9 +142,7 @@ class BoardScreen(Screen[None]):
         focused = self.focused
         pane = next((node.id for node in focused.ancestors if node.id in PANES), None) if focused else None
         if pane is not None and pane != self.pane:
-            self.pane = pane
-            self.lower = pane if pane != "processes" else self.lower
-            self._lay_out(*self.size)
+            self._go(pane)
         for bar in self.query(PaneBar):
             bar.redraw()
 
@@ -154,11 +153,21 @@ class BoardScreen(Screen[None]):
 
     def action_go(self, pane: str) -> None:
         """Show a pane and focus it."""
-        self.pane = pane
-        self.lower = pane if pane != "processes" else self.lower
-        self._lay_out(*self.size)
+        self._go(pane)
         places = {"processes": "#table", "logs": "#log-view", "talk": "#say", "events": "#events-view"}
         self.query_one(places[pane]).focus()
+
+    def _go(self, pane: str) -> None:
+        self.pane = pane
+        if pane != "processes":
+            self.lower, self._chosen = pane, True
+        self._lay_out(*self.size)
+
+    def offer_talk(self) -> None:
+        """There is somebody to talk to: where panes share one place, that shows, unless the user chose one."""
+        if not self._chosen:
+            self.lower = "talk"
+            self._lay_out(*self.size)
 
     def action_zoom(self) -> None:
         """The focused pane alone, and back."""

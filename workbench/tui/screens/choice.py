@@ -42,9 +42,9 @@ class ChoiceScreen(ModalScreen[str]):
 def leaving_screen(board: Board, draining: bool) -> ChoiceScreen:
     """What becomes of other people's jobs when this terminal closes."""
     others, everything = len(board.others()), len(board.state.active_jobs())
-    words = f"{others} job{' runs' if others == 1 else 's run'} that the workbench did not start"
-    total = f" ({everything} in all)" if everything != others else ""
-    question = [f"{words}{total}.", "What becomes of the worker?"]
+    besides = " besides the workbench's own" if everything != others else ""
+    words = f"{others} job{' runs' if others == 1 else 's run'}{besides}"
+    question = [f"{words}.", "What becomes of the worker?"]
     choices = [
         Choice(
             "s",

@@ -50,8 +50,10 @@ def admission(board: Board) -> Parts:
 
 
 def code_and_link(board: Board) -> Parts:
-    """The generation with what becomes of the next one, and the registry link."""
-    return [(1, _generation(board)), (2, _link(board))]
+    """The generation with what becomes of the next one, and the registry link with its reason."""
+    link = board.state.link
+    why: Parts = [(6, [(cut(clean(link.why), LONGEST_REASON), "dim")])] if link.why else []
+    return [(1, _generation(board)), (2, _link(board)), *why]
 
 
 def place_and_age(board: Board) -> Parts:
@@ -86,6 +88,4 @@ def _link(board: Board) -> Line:
     if link.retry_at is not None:
         most = board.state.option("max_retry") or "∞"
         line.append((f" retry {link.attempt}/{most} in {fmt.age(link.retry_at - board.clock())}", "warn"))
-    elif link.why and link.why != "not registered":
-        line.append((f" {cut(clean(link.why), 40)}", "dim"))
     return line

@@ -91,6 +91,10 @@ def _job(place: Place, board: Board) -> Span:
     return clean(place.job.id, 64), "accent" if place.job.own else "plain"
 
 
+def _room(place: Place, board: Board) -> Span:
+    return (clean(place.job.room_id, 64), "dim") if place.job else ("", "")
+
+
 def _age(place: Place, board: Board) -> Span:
     since = place.job.started_at if place.job else place.process.since if place.process else None
     return (fmt.age(board.clock() - since), "dim") if since is not None else ("", "")
@@ -110,7 +114,8 @@ COLUMNS = (
     Column("TREND", TREND_CELLS, 12, _memory_trend),
     Column("BEAT", 5, 5, _beat, right=True),
     Column("LAG", 5, 7, _lag, right=True),
-    Column("JOB", 11, 4, _job, grow=16),
+    Column("JOB", 11, 4, _job, grow=5),
+    Column("ROOM", 13, 10, _room, grow=7),
     Column("AGE", 6, 9, _age, right=True),
     Column("DONE", 4, 11, _done, right=True),
     Column("NOTE", 12, 8, place_note, grow=1000),
@@ -139,7 +144,11 @@ def head(columns: Sequence[Column]) -> Line:
 def row(columns: Sequence[Column], place: Place, board: Board, lead: Span) -> Line:
     """One place's cells."""
     line: Line = [lead, (" ", "")]
-    for column in columns:
+    for index, column in enumerate(columns):
+        if place.process is None and column.cell is _cpu:  # nothing more to measure: the note takes the room
+            room = sum(c.width + 1 for c in columns[index:]) - 1
+            text, tone = place_note(place, board)
+            return [*line, (pad(text, room), tone)]
         text, tone = column.cell(place, board)
         line.append((pad(text, column.width, right=column.right) + " ", tone))
     return line

@@ -5,7 +5,7 @@ from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Span, clean
 from workbench.tui.places import Place
-from workbench.tui.words import job_end, job_look
+from workbench.tui.words import job_look, job_story
 
 
 def place_note(place: Place, board: Board) -> Span:
@@ -50,6 +50,5 @@ def _last_end(place: Place) -> Span:
     if job is None or job.active:
         return "", ""
     look = job_look(job.status)
-    how = job_end(job.status, job.reason, job.signal, job.exit_code)
     tone = look.tone if job.status == "failed" else "faint"
-    return f"{look.sign} last: {how}{'  ' + clean(job.error, 120) if job.error else ''}", tone
+    return f"{look.sign} last: {clean(job_story(job), 160)}", tone

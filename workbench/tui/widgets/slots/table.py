@@ -31,6 +31,7 @@ class SlotTable(LineWidget, can_focus=True):
         super().__init__(id=id)
         self.cursor = 0
         self._top = 0
+        self._job_id = ""
 
     # --- what is selected -----------------------------------------------------------------------
 
@@ -50,14 +51,17 @@ class SlotTable(LineWidget, can_focus=True):
         """The job under the cursor."""
         return self.place.job
 
-    def select(self, process_id: int) -> None:
-        """Put the cursor on a process."""
-        for index, place in enumerate(self.board.places.rows if self.board is not None else []):
-            if place.process is not None and place.process.id == process_id:
-                self.cursor = index
-                self.redraw()
-
     # --- drawing --------------------------------------------------------------------------------
+
+    def show(self, board: Board) -> None:
+        """Draw; a selected job that went on in another place (on new code) takes the cursor along."""
+        selected = board.state.jobs.get(self._job_id)
+        for index, place in enumerate(board.places.rows):
+            if place.job is not None and place.job is selected:
+                self.cursor = index
+        super().show(board)
+        if self.job is not None or selected is None or not selected.active:
+            self._select()
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
@@ -90,8 +94,12 @@ class SlotTable(LineWidget, can_focus=True):
         """Move the cursor."""
         count = len(self.board.places.rows) if self.board is not None else 0
         self.cursor = min(max(self.cursor + rows, 0), max(count - 1, 0))
+        self._select()
         self.redraw()
         self.refresh_bindings()
+
+    def _select(self) -> None:
+        self._job_id = self.job.id if self.job is not None else ""
 
     def on_focus(self) -> None:
         """The cursor becomes visible."""

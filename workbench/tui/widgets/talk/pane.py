@@ -14,6 +14,8 @@ from workbench.tui.widgets.pane_bar import PaneBar
 from workbench.tui.widgets.talk.transcript import Transcript
 from workbench.tui.widgets.talk.view import TalkView
 
+SAY = "say something, Enter sends"
+
 
 class TalkPane(Vertical):
     """A conversation with one job at a time."""
@@ -28,7 +30,7 @@ class TalkPane(Vertical):
         """The parts."""
         yield PaneBar("talk")
         yield TalkView(id="talk-view")
-        yield CleanInput(placeholder="say something, Enter sends", compact=True, id="say")
+        yield CleanInput(placeholder=SAY, compact=True, id="say")
 
     @property
     def view(self) -> TalkView:
@@ -64,6 +66,8 @@ class TalkPane(Vertical):
         state = self._board.state if self._board is not None else None
         job = state.jobs.get(self.job_id) if state is not None else None
         self.query_one(PaneBar).tell((0, room_words(job, self.joined)))
+        over = job is not None and not job.active
+        self.field.placeholder = "the job has ended; Esc, then n starts another" if over else SAY
 
     @on(Input.Submitted, "#say")
     def _said(self, event: Input.Submitted) -> None:
