@@ -3,7 +3,6 @@
 import pytest
 
 from workbench import Options, OptionsError
-from workbench.cli.parser import help_text, options_table
 from workbench.model.options import FIELDS, check
 from workbench.model.settings import Layers
 
@@ -61,15 +60,3 @@ def test_every_default_passes_its_own_check(name: str) -> None:
     default = FIELDS[name].default
     if name != "agent_id":
         assert check(name, default, text=False) == default
-
-
-def test_the_committed_help_is_the_generated_one() -> None:
-    from importlib.resources import files
-
-    assert files("workbench.cli").joinpath("help.txt").read_text() == help_text()
-
-
-def test_the_readme_has_the_generated_table() -> None:
-    from pathlib import Path
-
-    assert options_table() in (Path(__file__).parent.parent / "README.md").read_text()

@@ -165,6 +165,7 @@ class WorkbenchApp(App[ExitReport]):
         if not self.leaving.ended(message.ended):
             self.board_screen.ended.ended = message.ended
             self.board.lose("the supervisor has ended")
+            self.board.ended = True
             self._show()
 
     def _tick(self) -> None:
@@ -344,7 +345,7 @@ class WorkbenchApp(App[ExitReport]):
         except (WorkbenchError, OSError) as error:
             self.tell(str(error), "error")
         else:
-            card.ended = None
+            card.ended, self.board.ended = None, False
             self.leaving.started()
             self._source.move(address)
             self.feed.retry_now()

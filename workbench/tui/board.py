@@ -26,6 +26,7 @@ class Board:
     known: bool = False
     stale_since: float | None = None
     stale_why: str = ""
+    ended: bool = False  # the supervisor that this terminal owns is gone
     worker_id: str = ""
 
     def take(self, frame: Frame) -> None:

@@ -8,7 +8,7 @@ from workbench.model import events as ev
 from workbench.model.state import Job, State
 from workbench.tui import format as fmt
 from workbench.tui.lines import clean
-from workbench.tui.words import job_story
+from workbench.tui.words import job_story, problem_place
 
 RECENT_FAILURES = 20
 
@@ -54,8 +54,8 @@ def _ending(job: Job) -> str:
 
 
 def _broken(problem: dict[str, Any]) -> str:
-    where = f" ({problem['file']}:{problem['line']})" if problem.get("file") and problem.get("line") else ""
-    return f"not loaded: {problem.get('message') or problem.get('kind')}{where}"
+    place = problem_place(problem)
+    return f"not loaded: {problem.get('message') or problem.get('kind')}{f' ({place})' if place else ''}"
 
 
 def _job_ended(event: ev.JobEnded, state: State) -> Made:

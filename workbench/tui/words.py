@@ -1,9 +1,10 @@
 """What a state looks like: a sign and a tone beside its word, so that colour alone never carries it."""
 
-from typing import NamedTuple
+import os
+from typing import Any, NamedTuple
 
 from workbench.model.state import Job, Process, State
-from workbench.tui.lines import Line
+from workbench.tui.lines import Line, clean
 
 
 class Look(NamedTuple):
@@ -97,3 +98,15 @@ def job_end(status: str, reason: str | None, signal: str | None, exit_code: int 
     """How a job ended, in the contract's words: `failed / signalled SIGKILL`."""
     detail = signal or (f"code {exit_code}" if exit_code is not None else "")
     return f"{status} / {reason} {detail}".rstrip() if reason else status
+
+
+def problem_place(problem: dict[str, Any]) -> str:
+    """`bot.py:38:12 in entrypoint`."""
+    file, line, column = problem.get("file"), problem.get("line"), problem.get("column")
+    if not file:
+        return ""
+    path = os.path.relpath(str(file)) if os.path.isabs(str(file)) else str(file)
+    path = path if not path.startswith("..") else str(file)
+    place = clean(path, 200) + (f":{line}" if line else "") + (f":{column}" if line and column else "")
+    frame = clean(problem.get("frame") or "", 80)
+    return f"{place} in {frame}" if frame and frame != "<module>" else place

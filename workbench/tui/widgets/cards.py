@@ -1,7 +1,5 @@
 """Cards that come up above the logs when something stands in the way, and go when it does not."""
 
-import os
-
 from rich.cells import cell_len
 
 from workbench.client.owner import Ended
@@ -9,6 +7,7 @@ from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, fit, spread, wrap
 from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.words import problem_place
 
 SOURCE_LINES = 5
 MESSAGE_ROWS = 3
@@ -43,7 +42,7 @@ class ReloadCard(Card):
         text = f"{kind}: {message}" if kind else message
         rows = wrap(text, width)[:MESSAGE_ROWS]
         lines: list[Line] = [headline(board, width), *([(row, "strong")] for row in rows)]
-        place = where(problem)
+        place = problem_place(problem)
         lines += [fit([(place, "info")], width)] if place else []
         lines += [fit(line, width) for line in source_lines(problem)]
         return [*lines, fit([("fix and save: this goes away by itself; r loads it again", "dim")], width)]
@@ -59,18 +58,6 @@ def headline(board: Board, width: int) -> Line:
         title = f"✗ Generation {state.reload.generation} not loaded"
         title += f"; generation {state.worker.generation} still serves {jobs}"
     return spread([(title, "bad")], [(fmt.clock_time(state.reload.since), "dim")], width)
-
-
-def where(problem: dict[str, object]) -> str:
-    """`bot.py:38:12 in entrypoint`."""
-    file, line, column = problem.get("file"), problem.get("line"), problem.get("column")
-    if not file:
-        return ""
-    path = os.path.relpath(str(file)) if os.path.isabs(str(file)) else str(file)
-    path = path if not path.startswith("..") else str(file)
-    place = clean(path, 200) + (f":{line}" if line else "") + (f":{column}" if line and column else "")
-    frame = clean(problem.get("frame") or "", 80)
-    return f"{place} in {frame}" if frame and frame != "<module>" else place
 
 
 def source_lines(problem: dict[str, object]) -> list[Line]:

@@ -38,6 +38,8 @@ def unknown(board: Board) -> Line:
 def admission(board: Board) -> Parts:
     """Whether jobs are taken, why, and for how long already; or that all this is old."""
     now, worker = board.clock(), board.state.worker
+    if board.ended:
+        return [(0, [("✗ ENDED", "bad")]), (4, [("R starts the supervisor again", "dim")])]
     if board.stale_since is not None:
         gone = fmt.age(now - board.stale_since)
         words = f"✗ stale {gone}, reconnecting"
@@ -76,7 +78,6 @@ def _generation(board: Board) -> Line:
     if reload.step in ("loading", "warming"):
         took = fmt.age(board.clock() - reload.since)
         line.append((f" → {reload.generation} {reload.step} {took}", "info"))
-        line += [(f" {cut(clean(reload.detail), 40)}", "dim")] if reload.detail else []
     elif reload.problem is not None:
         line.append((f" ✗ {reload.generation} broken", "bad"))
     return line

@@ -25,6 +25,9 @@ def standing(board: Board) -> Line:
             at = f" at {line}" if line else ""
             beat = fmt.beat(process.heartbeat_age_s)
             return [(f"▲ process {process.pid} stands still for {beat}{at}", "bad")]
+    reload = board.state.reload
+    if reload.step == "loading" and reload.detail:
+        return [(f"◌ loading generation {reload.generation} stands at {clean(reload.detail, 160)}", "info")]
     worker = board.state.worker
     if worker.draining:
         left = fmt.plural(len(board.state.active_jobs()), "job")

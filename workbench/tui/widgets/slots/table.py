@@ -23,6 +23,7 @@ class SlotTable(LineWidget, can_focus=True):
         Binding("k,up", "move(-1)", "Up", show=False, tooltip="previous process", id="processes.up"),
         Binding("ctrl+d,pagedown", f"move({PAGE})", "Page down", show=False, id="processes.page_down"),
         Binding("ctrl+u,pageup", f"move(-{PAGE})", "Page up", show=False, id="processes.page_up"),
+        Binding("enter", "app.talk", "Talk", show=False, tooltip="join its job's room", id="processes.talk"),
         Binding("g,home", "move(-10000)", "First", show=False, tooltip="first process", id="processes.first"),
         Binding("G,end", "move(10000)", "Last", show=False, tooltip="last process", id="processes.last"),
     ]

@@ -1,0 +1,160 @@
+"""Makes every picture in `screenshots/`: `python -m tests.screenshots`. The real app, over a real worker, is driven.
+
+Nothing is staged but the conversation: processes, figures, logs and errors are what happened while it ran.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from workbench.client.client import Client
+from workbench.client.owner import Owner
+from workbench.tui.app import WorkbenchApp
+from workbench.tui.report import ExitReport
+from workbench.tui.source import ClientSource
+
+ROOT = Path(__file__).parent.parent
+PICTURES = ROOT / "screenshots"
+WAIT_S = 60.0
+
+
+@dataclass
+class Stage:
+    """A running workbench: its app, the keys, the worker's client and the agent's file."""
+
+    app: WorkbenchApp
+    pilot: Pilot[ExitReport]
+    client: Client
+    agent: Path
+
+    async def until(self, what: Callable[[], object]) -> None:
+        """Wait for something to show."""
+        async with asyncio.timeout(WAIT_S):
+            while not what():
+                await self.pilot.pause(0.05)
+
+    async def say(self, text: str) -> None:
+        """Type into the talk pane and wait for the answer."""
+        talk = self.app.board_screen.talk
+        before = len(talk.view.transcript.entries)
+        talk.field.focus()
+        await self.pilot.press(*(KEYS.get(letter, letter) for letter in text), "enter")
+        await self.until(lambda: len(talk.view.transcript.entries) >= before + 2)
+        await self.until(lambda: not talk.view.transcript.entries[-1].partial)
+
+    async def rest(self, seconds: float) -> None:
+        """Let figures and trends grow."""
+        await self.pilot.pause(seconds)
+
+
+KEYS = {" ": "space", "?": "question_mark", ".": "full_stop", ",": "comma", "'": "apostrophe"}
+
+
+@asynccontextmanager
+async def stage(sample: str, size: tuple[int, int], *flags: str) -> AsyncIterator[Stage]:
+    """Run the workbench over a copy of a sample agent."""
+    with tempfile.TemporaryDirectory() as folder:
+        agent = Path(folder) / sample
+        shutil.copy(ROOT / "sample_agents" / sample, agent)
+        os.chdir(folder)  # so that the header shows the file as a user would have named it
+        owner = Owner([sample, "--start-job", *flags])
+        owner.start()
+        address = owner.wait_until_up()
+        app = WorkbenchApp(ClientSource(address), owner=owner, title=sample)
+        async with app.run_test(size=size) as pilot, Client(address) as client:
+            it = Stage(app, pilot, client, agent)
+            await it.until(lambda: app.board_screen.talk.joined)
+            yield it
+        os.kill(owner.pid, signal.SIGKILL)
+        await owner.wait()
+        os.chdir(ROOT)
+
+
+def shoot(it: Stage, name: str) -> None:
+    """Keep what is on the screen now."""
+    picture = it.app.export_screenshot(title="workbench")
+    (PICTURES / f"{name}.svg").write_text("\n".join(line.rstrip() for line in picture.splitlines()) + "\n")
+    print(f"screenshots/{name}.svg")
+
+
+async def talk(it: Stage) -> None:
+    """A conversation, jobs of others, and one of them killed."""
+    await it.say("My name is Ada. Where is order 1042?")
+    await it.say("and what does it cost?")
+    jobs = [await it.client.dispatch(f"caller-{n}", force=True) for n in range(3)]
+    await it.until(lambda: len(it.app.board.state.live("busy")) == 4)
+    await it.rest(2)
+    victim = it.app.board.state.jobs[jobs[1]["id"]].pid
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    await it.until(lambda: it.app.board.state.jobs[jobs[1]["id"]].status == "failed")
+    await it.say("who am I?")
+    await it.pilot.press("escape")
+    await it.rest(6)
+
+
+async def broken(it: Stage) -> None:
+    """A save that cannot be loaded, while the old code answers."""
+    await it.client.dispatch("caller-1", force=True)
+    good = it.agent.read_text()
+    it.agent.write_text(good.replace("PRICES = {", "PRICES = {{", 1))
+    await it.until(lambda: it.app.board.state.reload.problem)
+    await it.say("how much are 2 tubes?")
+    await it.pilot.press("escape")
+    await it.rest(2)
+
+
+async def stalled(it: Stage) -> None:
+    """A loop that stands still, named with its line."""
+    await it.client.dispatch("caller-1", force=True)
+    await it.rest(4)
+    talk = it.app.board_screen.talk
+    talk.field.focus()
+    await it.pilot.press(*"block", "enter")
+    await it.until(lambda: any(p.stack for p in it.app.board.state.processes.values()))
+    await it.pilot.press("escape", "escape")
+    await it.rest(2)
+
+
+async def memory(it: Stage) -> None:
+    """A job over its memory mark, another killed at its limit."""
+    hungry = await it.client.dispatch("caller-1", force=True)
+    await it.rest(3)
+    await it.client.request("POST", "/rooms/caller-1/messages", {"text": "200"})
+    await it.until(lambda: it.app.board.state.jobs[hungry["id"]].status == "failed")
+    await it.say("70")
+    await it.pilot.press("escape")
+    await it.rest(6)
+
+
+SCENES: dict[str, tuple[str, tuple[int, int], tuple[str, ...], Callable[[Stage], Awaitable[None]]]] = {
+    "workbench": ("bot.py", (120, 40), ("--num-idle-processes=2", "--max-processes=6"), talk),
+    "broken-save": ("bot.py", (120, 40), (), broken),
+    "stalled": ("stuck.py", (120, 40), (), stalled),
+    "memory": ("leaky.py", (120, 40), (), memory),
+    "small": ("bot.py", (80, 24), (), talk),
+    "large": ("bot.py", (200, 60), ("--num-idle-processes=2", "--max-processes=8"), talk),
+}
+
+
+async def main(names: list[str]) -> None:
+    """Make the named pictures, or all."""
+    PICTURES.mkdir(exist_ok=True)
+    for name in names or SCENES:
+        sample, size, flags, play = SCENES[name]
+        async with stage(sample, size, "--port=0", *flags) as it:
+            await play(it)
+            shoot(it, name)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
