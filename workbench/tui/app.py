@@ -20,9 +20,6 @@ from workbench.tui.messages import (
     BoardChanged,
     CopyWanted,
     LinkLost,
-    RoomJoined,
-    RoomLeft,
-    RoomSaid,
     SayWanted,
     SupervisorEnded,
 )
@@ -95,7 +92,7 @@ class WorkbenchApp(App[ExitReport]):
         self._source, self._owner = source, owner
         self.feed = Feed(source, self.board, self.post_message, paint_every_s)
         self.leaving = Leaving(self, owner)
-        self._line = TalkLine(lambda: self.feed.connection, self.post_message)
+        self._line = TalkLine(lambda: self.feed.connection, lambda news: self.board_screen.talk.post_message(news))
         self._mine: set[str] = set()
         self._wanted_job = ""
         self._unwatch: Callable[[], None] | None = None
@@ -197,25 +194,8 @@ class WorkbenchApp(App[ExitReport]):
         job = self.board.state.jobs.get(job_id)
         return job is not None and job.active
 
-    def on_room_joined(self, message: RoomJoined) -> None:
-        """What is typed is heard from now on."""
-        if message.job_id == self.board_screen.talk.job_id:
-            self.board_screen.talk.set_joined(True)
-
-    def on_room_said(self, message: RoomSaid) -> None:
-        """Somebody said something."""
-        talk = self.board_screen.talk
-        if message.job_id == talk.job_id:
-            talk.view.transcript.take(message.news)
-            talk.view.redraw_soon()
-
-    def on_room_left(self, message: RoomLeft) -> None:
-        """The room's line closed."""
-        if message.job_id == self.board_screen.talk.job_id:
-            self.board_screen.talk.set_joined(False)
-
     def on_say_wanted(self, message: SayWanted) -> None:
-        """Say it; the field is emptied once it is on its way."""
+        """Say it; what could not be said comes back into the field."""
         self.run_worker(self._say(message.text), group="say")
 
     async def _say(self, text: str) -> None:
@@ -223,8 +203,7 @@ class WorkbenchApp(App[ExitReport]):
             await self._line.say(text)
         except (WorkbenchError, OSError) as error:
             self.tell(str(error), "warning")
-        else:
-            self.board_screen.talk.field.value = ""
+            self.board_screen.talk.give_back(text)
 
     # --- what keys ask for ----------------------------------------------------------------------
 
@@ -363,17 +342,17 @@ class WorkbenchApp(App[ExitReport]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""
         table = self.board_screen.table if self.board_screen.is_mounted else None
-        gone = self.leaving.gone is not None
+        linked = self.feed.connection is not None
         if action == "start_again":
-            return gone and not self.board_screen.ended.starting
+            return self.leaving.gone is not None and not self.board_screen.ended.starting
         if action in ("new_job", "reload"):
-            return not gone
+            return linked
         if action == "end_job":
-            return table is not None and table.job is not None
+            return linked and table is not None and table.job is not None and table.job.active
         if action == "kill":
-            return table is not None and table.process is not None
+            return linked and table is not None and table.process is not None and table.process.pid > 0
         if action in ("drain", "admit"):
-            return not gone and self.board.state.worker.draining == (action == "admit")
+            return linked and self.board.state.worker.draining == (action == "admit")
         return True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -383,11 +362,8 @@ class WorkbenchApp(App[ExitReport]):
             if binding.id and binding.tooltip and active.enabled:
                 area, _, _ = binding.id.partition(".")
                 words = f"{area.capitalize()}: {binding.description}"
-                yield SystemCommand(words, binding.tooltip, lambda a=binding.action: self._run(a))
+                yield SystemCommand(words, binding.tooltip, lambda a=active: self.run_action(a.binding.action, a.node))
         yield from super().get_system_commands(screen)
-
-    async def _run(self, action: str) -> None:
-        await self.board_screen.run_action(action)
 
 
 def job_question(job: Job) -> list[str]:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workbench.client.client import Frame
+from workbench.model.events import JobEnded
 from workbench.model.state import Job, State
 from workbench.tui.history import History
-from workbench.tui.notes import Note, note_of, notes_of
+from workbench.tui.notes import Note, failed_notes, note_of, notes_of
 from workbench.tui.places import Places
 
 NOTES_KEPT = 200
@@ -28,6 +29,7 @@ class Board:
     stale_why: str = ""
     ended: bool = False  # the supervisor that this terminal owns is gone
     worker_id: str = ""
+    _told: set[str] = field(default_factory=set)  # failed jobs that have a note
 
     def take(self, frame: Frame) -> None:
         """Fold one frame."""
@@ -38,6 +40,8 @@ class Board:
             note = note_of(frame.event, frame.state)
             if note is not None:
                 self.notes.append(note)
+            if isinstance(frame.event, JobEnded):
+                self._told.add(frame.event.id)
         self.places.take(frame.state)
         self.history.take(frame.state, self.clock())
 
@@ -52,8 +56,12 @@ class Board:
             self.worker_id = state.worker.worker_id
             self.places, self.history = Places(), History()
             self.notes.clear()
+            self._told.clear()
         if not self.notes:
             self.notes.extend(notes_of(state))
+        else:  # the stream had a gap: what failed meanwhile is told all the same
+            self.notes.extend(failed_notes(state, self._told))
+        self._told = {job.id for job in state.jobs.values() if job.status == "failed"}
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ def age(seconds: float | None) -> str:
         return f"{whole // 60}:{whole % 60:02}"
     if whole < 86_400:
         return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+    days = whole // 86_400
+    return f"{days}d{whole % 86_400 // 3600:02}h" if days < 100 else f"{days}d"
 
 
 def beat(seconds: float | None) -> str:
@@ -35,7 +36,7 @@ def megabytes(mb: float | None) -> str:
     """`<1M`, `318M`, `1.2G`, `24G`."""
     if mb is None:
         return NOTHING
-    if 0 < mb < 0.5:
+    if 0 < mb <= 0.5:
         return "<1M"
     if mb < 999.5:
         return f"{mb:.0f}M"
@@ -43,12 +44,14 @@ def megabytes(mb: float | None) -> str:
 
 
 def millis(ms: float | None) -> str:
-    """`0.6ms`, `3ms`, `1.2s`."""
+    """`0.6ms`, `3ms`, `1.2s`, `1:40`."""
     if ms is None:
         return NOTHING
     if ms < 0.95:
         return f"{ms:.1f}ms"
-    return f"{ms:.0f}ms" if ms < 999.5 else f"{ms / 1000:.1f}s"
+    if ms < 999.5:
+        return f"{ms:.0f}ms"
+    return f"{ms / 1000:.1f}s" if ms < 99_950 else age(ms / 1000)
 
 
 def share(value: float | None) -> str:

@@ -17,6 +17,7 @@ class Leaving:
         self._app, self._owner = app, owner
         self.stage = ""
         self.gone: Ended | None = None
+        self._asking = False
 
     def quit(self) -> None:
         """`q`: leave at once where nobody's job is at risk, else ask."""
@@ -25,16 +26,18 @@ class Leaving:
             self._app.leave(ExitReport("detached"))
         elif self.gone is not None:
             self._app.leave(ended_report(self.gone))
-        elif self.stage == "stopping":
+        elif self.stage == "stopping" or self._asking:
             return
         elif board.others():
             from workbench.tui.screens.choice import leaving_screen
 
+            self._asking = True
             self._app.push_screen(leaving_screen(board, self.stage == "draining"), self._decided)
         else:
             self._stop(self._owner)
 
     def _decided(self, answer: str | None) -> None:
+        self._asking = False
         if self._owner is None or self.gone is not None:
             return
         if answer == "stop":

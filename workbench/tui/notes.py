@@ -36,14 +36,19 @@ def note_of(event: ev.Event, state: State) -> Note | None:
 
 def notes_of(state: State) -> list[Note]:
     """What a snapshot tells of the past: the last failed jobs, and what stands now."""
-    failed = [job for job in state.jobs.values() if job.status == "failed"]
-    notes = [Note(job.ended_at or 0.0, "bad", clean(_ending(job))) for job in failed[-RECENT_FAILURES:]]
+    notes = failed_notes(state, set())
     for process in state.processes.values():
         if process.stalled:
             notes.append(Note(process.since, "bad", clean(f"{process.pid} stalled {process.stack}")))
     if state.reload.problem is not None:
         notes.append(Note(state.reload.since, "bad", clean(_broken(state.reload.problem))))
     return sorted(notes, key=lambda note: note.at)
+
+
+def failed_notes(state: State, told: set[str]) -> list[Note]:
+    """The last failed jobs that are not among the `told` ones."""
+    failed = [job for job in state.jobs.values() if job.status == "failed" and job.id not in told]
+    return [Note(job.ended_at or 0.0, "bad", clean(_ending(job))) for job in failed[-RECENT_FAILURES:]]
 
 
 Made = tuple[str, str] | None

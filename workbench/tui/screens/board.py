@@ -3,7 +3,7 @@
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Container
+from textual.containers import Container, Vertical
 from textual.screen import Screen
 
 from workbench.tui.board import Board
@@ -77,8 +77,9 @@ class BoardScreen(Screen[None]):
             with Container(id="side"):
                 yield TalkPane(id="talk")
                 yield EventsPane(id="events")
-        yield StatusLine(id="status")
-        yield KeyBar(id="keys")
+        with Vertical(id="foot"):
+            yield StatusLine(id="status")
+            yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """The table has the first focus."""
@@ -92,6 +93,7 @@ class BoardScreen(Screen[None]):
         self.set_class(board.stale_since is not None, "-stale")
         for shown in (Header, LoadGauge, MemoryGauge, PoolPanel, JobsPanel, EndedCard, ReloadCard):
             self.query_one(shown).show(board)
+        self.set_class(any(card.display for card in self.query(".card")), "-card")
         for pane in (self.query_one(SlotPane), self.logs, self.talk, self.query_one(EventsPane)):
             pane.show(board)
         for row in (StatusLine, KeyBar):
@@ -168,6 +170,10 @@ class BoardScreen(Screen[None]):
         if not self._chosen:
             self.lower = "talk"
             self._lay_out(*self.size)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that can do nothing now are not offered."""
+        return action != "logs" or not self.is_mounted or self.table.process is not None
 
     def action_zoom(self) -> None:
         """The focused pane alone, and back."""

@@ -1,5 +1,8 @@
 """What happened, newest last: jobs and processes that ended, reloads, refusals."""
 
+from collections.abc import Iterator
+from itertools import takewhile
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -29,12 +32,16 @@ class EventsView(LineWidget, can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._back = 0
+        self._last: Note | None = None
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         if not board.notes:
             return [fit([("  nothing has happened yet", "faint")], width)]
         rows = [row for note in board.notes for row in note_rows(note, width)]
+        if self._back:  # what is read does not move when something new comes
+            self._back += sum(len(note_rows(note, width)) for note in newer(board, self._last))
+        self._last = board.notes[-1]
         self._back = min(self._back, max(len(rows) - height, 0))
         end = len(rows) - self._back
         return rows[max(end - height, 0) : end]
@@ -51,6 +58,11 @@ class EventsView(LineWidget, can_focus=True):
     def on_mouse_scroll_down(self) -> None:
         """The wheel goes forth."""
         self.action_scroll_rows(-1)
+
+
+def newer(board: Board, last: Note | None) -> Iterator[Note]:
+    """The notes after `last`; all of them when it is not there any more."""
+    return takewhile(lambda note: note is not last, reversed(board.notes))
 
 
 def note_rows(note: Note, width: int) -> list[Line]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from textual import events
-from textual.binding import Binding
+from textual.binding import ActiveBinding
 
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, width_of
@@ -17,7 +17,7 @@ class KeyBar(LineWidget):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._spots: list[tuple[int, int, str]] = []
+        self._spots: list[tuple[int, int, ActiveBinding]] = []
 
     def on_mount(self) -> None:
         """Follow what the keys mean."""
@@ -27,7 +27,7 @@ class KeyBar(LineWidget):
         if self.is_attached:
             self.redraw()
 
-    def offered(self) -> list[tuple[str, Binding]]:
+    def offered(self) -> list[tuple[str, ActiveBinding]]:
         """Key as shown and binding, each action once, without those a text field would swallow."""
         field, found, seen = self.screen.focused, [], set()
         for active in self.screen.active_bindings.values():
@@ -37,29 +37,30 @@ class KeyBar(LineWidget):
             if field is not None and field.check_consume_key(binding.key, _character(binding.key)):
                 continue
             seen.add(binding.action)
-            found.append((self.app.get_key_display(binding), binding))
-        return sorted(found, key=lambda item: item[1].action in ALWAYS)
+            found.append((self.app.get_key_display(binding), active))
+        return sorted(found, key=lambda item: item[1].binding.action in ALWAYS)
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         offered = self.offered()
-        last = [item for item in offered if item[1].action in ALWAYS]
-        room = width - sum(len(key) + len(b.description) + 3 for key, b in last)
+        last = [item for item in offered if item[1].binding.action in ALWAYS]
+        room = width - sum(len(key) + len(active.binding.description) + 3 for key, active in last)
         line: Line = [(" ", "")]
         self._spots = []
-        for key, binding in [item for item in offered if item not in last] + last:
+        for key, active in [item for item in offered if item not in last] + last:
+            binding = active.binding
             size = len(key) + len(binding.description) + 3
             if binding.action not in ALWAYS and width_of(line) + size > room:
                 continue
-            self._spots.append((width_of(line), size, binding.action))
+            self._spots.append((width_of(line), size, active))
             line += [(key, "accent"), (f" {binding.description}", "dim"), ("  ", "")]
         return [line]
 
     async def on_click(self, event: events.Click) -> None:
         """A click on a key presses it."""
-        for start, size, action in self._spots:
+        for start, size, active in self._spots:
             if start <= event.x < start + size:
-                await self.screen.run_action(action)
+                await self.app.run_action(active.binding.action, active.node)
                 return
 
 

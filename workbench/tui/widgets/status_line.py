@@ -18,7 +18,9 @@ class StatusLine(LineWidget):
 
 
 def standing(board: Board) -> Line:
-    """A trouble that lasts."""
+    """A trouble that lasts; nobody knows of any where the worker is not heard of."""
+    if board.stale_since is not None:
+        return []
     for process in board.state.processes.values():
         if process.stalled:
             line = stack_line(process.stack)

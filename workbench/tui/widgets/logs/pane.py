@@ -1,6 +1,7 @@
 """The log pane: bar, view and the field of the filter."""
 
 from textual import on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -8,7 +9,7 @@ from textual.widgets import Input
 
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
-from workbench.tui.lines import Line, clean
+from workbench.tui.lines import Line, clean, cut
 from workbench.tui.widgets.clean_input import CleanInput
 from workbench.tui.widgets.logs.store import LogRecord
 from workbench.tui.widgets.logs.view import LogView
@@ -73,8 +74,10 @@ class LogPane(Vertical):
         self.view.focus()
 
     def action_clear(self) -> None:
-        """Show all lines again."""
-        field = self.query_one("#log-filter", CleanInput)
+        """Show all lines again; where nothing is hidden, Esc leads back to the processes."""
+        field, chosen = self.query_one("#log-filter", CleanInput), self.view.store.filter
+        if not field.display and not chosen.text and chosen.process_id is None:
+            raise SkipAction
         field.display, field.value = False, ""
         self.view.set_filter(self.view.store.filter.with_text("").of_process(None))
 
@@ -109,7 +112,7 @@ def chips(view: LogView) -> list[tuple[int, Line]]:
     if chosen.level:
         parts.append((2, [(f"≥{chosen.level}", "accent")]))
     if chosen.error:
-        parts.append((2, [(clean(chosen.error, 60), "bad")]))
+        parts.append((0, [(cut(clean(chosen.error), 40), "bad")]))
     elif chosen.text:
         parts.append((2, [(f"/{clean(chosen.text, 40)}", "accent")]))
     return parts

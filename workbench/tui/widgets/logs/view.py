@@ -52,7 +52,7 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
         super().__init__(id=id)
         self.store = LogStore()
         self.following = True
-        self.unseen = 0
+        self._seen = 0
         self._cursor = 0
         self._anchor = 0
         self._shift = 0
@@ -64,10 +64,7 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
         """Take new records; the view moves only while it follows."""
         if not records:
             return
-        before = self.store.next_serial
         self.store.add(records)
-        if not self.following:
-            self.unseen += len(self.store.shown) - self.store.place(before)
         self._settle()
 
     def set_filter(self, changed: LogFilter) -> None:
@@ -82,6 +79,11 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
         """The record under the cursor: the newest one while following."""
         shown = self.store.shown
         return self.store.record(shown[self._cursor_row]) if shown else None
+
+    @property
+    def unseen(self) -> int:
+        """Lines shown that came after one stopped following."""
+        return 0 if self.following else len(self.store.shown) - self.store.place(self._seen)
 
     @property
     def _cursor_row(self) -> int:
@@ -104,7 +106,7 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
         if self.following:
             shown = self.store.shown
             self._cursor = shown[-1] if shown else 0
-            self.following, self.unseen = False, 0
+            self.following, self._seen = False, self.store.next_serial
             self._keep_anchor()
             self.post_message(self.Changed())
 
@@ -164,7 +166,7 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
 
     def action_newest(self) -> None:
         """Go to the end and follow."""
-        self.following, self.unseen = True, 0
+        self.following = True
         self._settle()
 
     def action_oldest(self) -> None:

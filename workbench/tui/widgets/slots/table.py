@@ -12,6 +12,7 @@ from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.slots.columns import fitting, head, row
 
 PAGE = 10
+FOOT_ROWS = 2
 
 
 class SlotTable(LineWidget, can_focus=True):
@@ -86,8 +87,10 @@ class SlotTable(LineWidget, can_focus=True):
         return "cursor" if self.has_focus and y and y - 1 + self._top == self.cursor else ""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """The head and every place."""
-        return 1 + max(len(self.board.places.rows) if self.board is not None else 0, 1)
+        """The head and every place, but with the bar above no more of the screen than the pane may have."""
+        rows = 1 + max(len(self.board.places.rows) if self.board is not None else 0, 1)
+        share = 0.3 if self.screen.has_class("-card") else 0.5  # as in the style sheet
+        return min(rows, max(int((viewport.height - FOOT_ROWS) * share) - 1, 2))
 
     # --- keys and mouse -------------------------------------------------------------------------
 

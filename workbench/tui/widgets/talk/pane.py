@@ -8,7 +8,7 @@ from textual.widgets import Input
 from workbench.model.state import Job
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean
-from workbench.tui.messages import SayWanted
+from workbench.tui.messages import RoomJoined, RoomLeft, RoomSaid, SayWanted
 from workbench.tui.widgets.clean_input import CleanInput
 from workbench.tui.widgets.pane_bar import PaneBar
 from workbench.tui.widgets.talk.transcript import Transcript
@@ -57,10 +57,24 @@ class TalkPane(Vertical):
         self.view.redraw()
         self._tell()
 
-    def set_joined(self, joined: bool) -> None:
-        """Whether what is typed will be heard."""
-        self.joined = joined
-        self._tell()
+    def on_room_joined(self, message: RoomJoined) -> None:
+        """What is typed is heard from now on."""
+        self._set_joined(message.job_id, True)
+
+    def on_room_left(self, message: RoomLeft) -> None:
+        """The room's line closed."""
+        self._set_joined(message.job_id, False)
+
+    def on_room_said(self, message: RoomSaid) -> None:
+        """Somebody said something."""
+        if message.job_id == self.job_id:
+            self.view.transcript.take(message.news)
+            self.view.redraw_soon()
+
+    def _set_joined(self, job_id: str, joined: bool) -> None:
+        if job_id == self.job_id:
+            self.joined = joined
+            self._tell()
 
     def _tell(self) -> None:
         state = self._board.state if self._board is not None else None
@@ -74,7 +88,12 @@ class TalkPane(Vertical):
         event.stop()
         text = event.value.strip()
         if text:
+            self.field.value = ""
             self.post_message(SayWanted(text))
+
+    def give_back(self, text: str) -> None:
+        """It could not be said: it stands in the field again, before what was typed meanwhile."""
+        self.field.value = f"{text} {self.field.value}".rstrip()
 
     @on(CleanInput.Left)
     def _left(self, event: CleanInput.Left) -> None:
