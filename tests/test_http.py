@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.conftest import WAIT_S, wait_until
-from tests.test_jobs import until_ready
+from tests.conftest import WAIT_S, Worker, wait_until
+from tests.test_jobs import until_ended, until_ready
 from workbench.model import events as ev
 from workbench.model.state import State
 from workbench.server.health import examine
+from workbench.server.metrics import Metrics
+from workbench.server.stream import Subscriber
 
 
 async def _url(client: Any) -> str:
@@ -29,8 +32,19 @@ async def test_a_strange_host_or_origin_is_refused(start_worker: Any) -> None:
         own = url.removeprefix("http://")
         for headers, status in (
             ({"Host": "evil.example"}, 421),
+            ({"Host": "127.0.0.1.evil.example"}, 421),
+            ({"Host": "127.0.0.1:80@evil.example"}, 421),
+            ({"Host": "[::1]evil.example"}, 421),
+            ({"Host": "[::1"}, 421),
+            ({"Host": ""}, 421),
+            ({"Host": "LOCALHOST.:1"}, 200),
+            ({"Host": "[::1]:1"}, 200),
             ({"Origin": "http://evil.example"}, 403),
+            ({"Origin": "null"}, 403),
+            ({"Origin": f"ftp://{own}"}, 403),
+            ({"Origin": "http://127.0.0.1"}, 403),
             ({"Origin": f"http://{own}"}, 200),
+            ({"Origin": f"HTTPS://{own}"}, 200),
             ({}, 200),
         ):
             async with http.get(f"{url}/stats", headers=headers) as answer:
@@ -50,24 +64,66 @@ async def test_beyond_loopback_control_needs_the_token(start_worker: Any, tmp_pa
     kept = start_worker("ledger.py", "--host", "0.0.0.0", "--control-token-file", str(tmp_path / "token"))
     async with bare.client() as client, aiohttp.ClientSession() as http:
         url = (await _url(client)).replace("0.0.0.0", "127.0.0.1")
-        async with http.get(f"{url}/livez") as answer:
-            assert answer.status == 200
-        async with http.get(f"{url}/stats") as answer:
+        for method, path, status in (
+            ("GET", "/livez", 200), ("HEAD", "/livez", 200), ("GET", "/metrics", 200), ("GET", "/worker", 200),
+            ("GET", "/stats", 403), ("POST", "/worker", 403), ("GET", "/events", 403), ("GET", "/nowhere", 403),
+        ):  # fmt: skip
+            async with http.request(method, f"{url}{path}") as answer:
+                assert answer.status == status, (method, path)
+        async with http.post(f"{url}/jobs") as answer:
             assert answer.status == 403
             assert "--control-token-file" in (await answer.json())["error"]
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{url}/events")
+        assert refused.value.status == 403
+        assert worker_started_no_job(bare)
     async with kept.client() as client, aiohttp.ClientSession() as http:
         url = (await _url(client)).replace("0.0.0.0", "127.0.0.1")
-        for token, status in ((None, 401), ("wrong", 401), ("canary-token", 200)):
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
+        for given, status in (
+            (None, 401), ("Bearer wrong", 401), ("Bearer ", 401), ("Basic canary-token", 401), ("canary-token", 401),
+            ("Bearer canary-token ü", 401), ("Bearer canary-token", 200), ("bearer canary-token", 200),
+        ):  # fmt: skip
+            headers = {"Authorization": given} if given else {}
             async with http.get(f"{url}/stats", headers=headers) as answer:
-                assert answer.status == status
+                assert answer.status == status, given
                 assert "canary" not in await answer.text()
+        async with http.ws_connect(f"{url}/events", headers={"Authorization": "Bearer canary-token"}) as events:
+            assert (await events.receive_json())["type"] == "snapshot"
+        for words in ("new-token", ""):
+            (tmp_path / "token").write_text(words)
+            async with http.get(f"{url}/stats", headers={"Authorization": f"Bearer {words}"}) as answer:
+                assert answer.status == (200 if words else 403)
+
+
+def worker_started_no_job(worker: Worker) -> bool:
+    """By the job's own word, not the worker's."""
+    return worker.entries() == []
 
 
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
         ("POST", "/jobs", {"room_id": "../../etc"}, 400),
+        ("POST", "/jobs", {"room_id": ""}, 400),
+        ("POST", "/jobs", {"room_id": "a\n"}, 400),
+        ("POST", "/jobs", {"metadata": []}, 400),
+        ("POST", "/jobs", {"metadata": ""}, 400),
+        ("POST", "/jobs", {"metadata": False}, 400),
+        ("POST", "/jobs", {"metadata": {"x": "y" * 33_000}}, 400),
+        ("POST", "/jobs", {"force": 1}, 400),
+        ("POST", "/jobs", [], 400),
+        ("GET", "/jobs?status=faild", None, 400),
+        ("GET", "/jobs?limit=nan", None, 400),
+        ("GET", "/jobs/", None, 404),
+        ("DELETE", "/processes/%D9%A1", None, 404),
+        ("DELETE", "/processes/99999999999999999999", None, 404),
+        ("GET", "/rooms/nope", None, 404),
+        ("GET", "/rooms/%00/messages", None, 404),
+        ("GET", "/events", None, 426),
+        ("POST", "/livez", {}, 405),
+        ("PATCH", "/options", {"no_such": 1}, 400),
+        ("PATCH", "/options", {"max_processes": None}, 400),
+        ("PATCH", "/options", {"auth_token": "canary"}, 409),
         ("POST", "/jobs", {"rooom": "x"}, 400),
         ("POST", "/jobs", {"metadata": 3}, 400),
         ("GET", "/jobs/nope", None, 404),
@@ -91,6 +147,8 @@ async def test_a_wrong_request_gets_an_error_in_words(
             await client.request(method, path, body)
         assert refused.value.status == status  # type: ignore[attr-defined]
         assert refused.value.body["error"]  # type: ignore[attr-defined]
+        assert "canary" not in str(refused.value)
+        assert "Traceback" not in str(refused.value)
 
 
 async def test_the_answers_have_the_contracts_fields(start_worker: Any) -> None:
@@ -110,13 +168,6 @@ async def test_the_answers_have_the_contracts_fields(start_worker: Any) -> None:
         ):
             assert name in job
         assert (await client.request("GET", "/jobs?status=completed&limit=5"))["jobs"] == []
-        page = await client.request("GET", "/metrics")
-        for name in (
-            "workbench_jobs_refused_total workbench_processes workbench_idle_target workbench_load_threshold"
-            " workbench_registry_connected workbench_log_lines_total workbench_draining workbench_info"
-            " workbench_reloads_total workbench_job_start_seconds".split()
-        ):
-            assert name in page, name
         await client.drain()
         assert (await client.request("GET", "/health"))["status"] == "draining"
         with pytest.raises(Exception, match="asked by an operator"):
@@ -146,6 +197,221 @@ async def test_a_client_folds_events_into_the_state_the_worker_has(start_worker:
         for name in ("memory_mb", "cpu", "loop_lag_ms", "heartbeat_age_s"):
             process.pop(name)
     assert json.loads(json.dumps(folded)) == truth
+
+
+METRICS = (
+    "jobs_total jobs_refused_total job_start_seconds job_duration_seconds processes idle_target load load_threshold"
+    " process_memory_bytes process_cpu_ratio loop_lag_seconds process_restarts_total reloads_total reload_seconds"
+    " registry_connected registry_retries_total log_lines_total log_lines_dropped_total draining info"
+)
+
+
+async def test_metrics_have_the_contracts_names_and_count_what_happened(start_worker: Any) -> None:
+    worker = start_worker("ledger.py", "--max-processes", "3", "--num-idle-processes", "2")
+    async with worker.client() as client:
+        await until_ready(client)
+        for metadata in ({}, {}, {"do": "raise"}):
+            await until_ended(client, (await client.dispatch(None, metadata))["id"])
+            await until_ready(client)
+        waiting = [await client.dispatch(None, {"do": "wait"}) for _ in range(2)]
+        wait_until(lambda: [e["what"] for e in worker.entries()].count("start") == 5, "all jobs have begun")
+        await client.set_options({"load_threshold": None})
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                page = await client.request("GET", "/metrics")
+                figures = {
+                    line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in page.splitlines() if line[0] != "#"
+                }
+                pids = [e["pid"] for e in worker.entries() if e["job"] in [job["id"] for job in waiting]]
+                sampled = all(f'workbench_process_memory_bytes{{pid="{pid}"}}' in figures for pid in pids)
+                if figures.get('workbench_processes{state="idle"}') == "1.0" and sampled:
+                    break
+                await asyncio.sleep(0.01)
+    for name in METRICS.split():
+        assert f"# TYPE workbench_{name} " in page.replace("_total counter", "_total  counter").replace("  ", " ") or (
+            f"# TYPE workbench_{name.removesuffix('_total')} " in page
+        ), name
+    assert float(figures[f'workbench_process_memory_bytes{{pid="{pids[0]}"}}']) > 1e5
+    assert {
+        name: figures[f"workbench_{name}"]
+        for name in (
+            'jobs_total{reason="returned",status="completed"}', 'jobs_total{reason="raised",status="failed"}',
+            'processes{state="busy"}', "idle_target", "load_threshold", "draining", "registry_connected",
+            "job_duration_seconds_count", 'reloads_total{result="promoted"}', 'info{agent_id="ledger",version="0.1.0"}',
+        )
+    } == {
+        'jobs_total{reason="returned",status="completed"}': "2.0", 'jobs_total{reason="raised",status="failed"}': "1.0",
+        'processes{state="busy"}': "2.0", "idle_target": "1.0", "load_threshold": "+Inf", "draining": "0.0",
+        "registry_connected": "0.0", "job_duration_seconds_count": "3.0", 'reloads_total{result="promoted"}': "1.0",
+        'info{agent_id="ledger",version="0.1.0"}': "1.0",
+    }  # fmt: skip
+
+
+def test_a_load_that_is_not_known_yet_is_no_figure() -> None:
+    page = Metrics(State()).text().decode()
+    assert "# TYPE workbench_load gauge" in page
+    assert "\nworkbench_load " not in page
+
+
+def test_an_end_of_a_job_that_is_forgotten_at_once_is_counted() -> None:
+    metrics = Metrics(State())
+    metrics.on_event(
+        ev.JobEnded(at=0, id="gone", status="failed", reason="hung", error=None, exit_code=None, signal=None)
+    )
+    assert 'workbench_jobs_total{reason="hung",status="failed"} 1.0' in metrics.text().decode()
+
+
+# --- streams -----------------------------------------------------------------------------------------
+
+TALKER = """
+import asyncio
+async def entrypoint(ctx):
+    async for message in ctx.room:
+        for n in range(int(message.text)):
+            ctx.report(n=n + 1)
+            await ctx.room.send("x" * 2000, data=float("nan"))
+            print("line", n)
+            if n % 50 == 0:
+                await asyncio.sleep(0)
+        await ctx.room.send("done")
+"""
+
+
+async def test_a_client_that_does_not_read_gets_a_new_snapshot_and_misses_nothing(
+    start_worker: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "talker.py").write_text(TALKER)
+    worker = start_worker(tmp_path / "talker.py", "--load-threshold", "inf")
+    connector = aiohttp.UnixConnector(path=worker.socket)
+    async with worker.client() as client, aiohttp.ClientSession("http://localhost", connector=connector) as http:
+        await until_ready(client)
+        job = await client.dispatch("talk")
+        async with http.ws_connect("/events", max_msg_size=0) as slow:
+            await client.request("POST", "/rooms/talk/messages", {"text": "30000"})
+            async with asyncio.timeout(WAIT_S):
+                while (await client.request("GET", "/rooms/talk/messages"))["messages"][-1]["text"] != "done":
+                    await asyncio.sleep(0.05)
+            state, snapshots, seq = State(), 0, 0
+            async with asyncio.timeout(WAIT_S):
+                async for message in slow:
+                    news = json.loads(message.data)
+                    if news["type"] == "snapshot":
+                        state, snapshots = State.from_json(news["state"]), snapshots + 1
+                    else:
+                        assert news["seq"] == seq + 1
+                        state.apply(ev.from_json(news))  # type: ignore[arg-type]
+                    seq = news["seq"]
+                    if job["id"] in state.jobs and state.jobs[job["id"]].report.get("n") == 30_000:
+                        break
+        assert snapshots >= 2
+        await client.end_job(job["id"])
+
+
+async def test_log_lines_come_by_subscription_and_nonsense_is_no_subscription(
+    start_worker: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "talker.py").write_text(TALKER)
+    worker = start_worker(tmp_path / "talker.py", "--load-threshold", "inf")
+    connector = aiohttp.UnixConnector(path=worker.socket)
+    async with worker.client() as client, aiohttp.ClientSession("http://localhost", connector=connector) as http:
+        await until_ready(client)
+        job = await client.dispatch("talk")
+        async with http.ws_connect("/events", max_msg_size=0) as events:
+            for nonsense in (
+                "", "x", "[]", "3", '{"logs": 1}', '{"logs": {"tail": -1}}', '{"logs": {"tail": 1e999}}',
+                '{"logs": {"tail": "5"}}', '{"logs": {"tail": null}}', "[" * 50_000,
+            ):  # fmt: skip
+                await events.send_str(nonsense)
+            await events.send_bytes(b"\xff")
+            await events.send_str('{"logs": {"tail": 5}}')
+            await client.request("POST", "/rooms/talk/messages", {"text": "3"})
+            lines: list[Any] = []
+            async with asyncio.timeout(WAIT_S):
+                async for message in events:
+                    news = json.loads(message.data)
+                    lines += news["lines"] if news["type"] == "logs" else []
+                    if [line[-1] for line in lines][-3:] == ["line 0", "line 1", "line 2"]:
+                        break
+        assert [line[0] for line in lines] == list(range(lines[0][0], lines[0][0] + len(lines)))
+        await client.end_job(job["id"])
+
+
+async def test_a_stream_that_cannot_be_sent_is_ended_and_told() -> None:
+    class Broken:
+        seq = 0
+
+        def to_json(self) -> None:
+            raise RecursionError("too deep")
+
+    class Lines:
+        total = 0
+        noted: list[str] = []
+
+        def note(self, level: str, text: str) -> None:
+            self.noted.append(text)
+
+    class Worker_:
+        state, logs, listeners = Broken(), Lines(), []  # type: ignore[var-annotated]
+
+    class Socket:
+        closed = asyncio.Event()
+
+        def __aiter__(self) -> "Socket":
+            return self
+
+        async def __anext__(self) -> None:
+            await self.closed.wait()
+            raise StopAsyncIteration
+
+        async def close(self) -> None:
+            self.closed.set()
+
+    async with asyncio.timeout(WAIT_S):
+        await Subscriber(Worker_(), Socket()).serve()  # type: ignore[arg-type]
+    assert "too deep" in Lines.noted[0]
+    assert Worker_.listeners == []
+
+
+async def test_a_member_of_a_room_is_heard_answered_and_let_go_when_it_does_not_read(
+    start_worker: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "talker.py").write_text(TALKER)
+    worker = start_worker(tmp_path / "talker.py", "--load-threshold", "inf")
+    connector = aiohttp.UnixConnector(path=worker.socket)
+    async with worker.client() as client, aiohttp.ClientSession("http://localhost", connector=connector) as http:
+        await until_ready(client)
+        job = await client.dispatch("talk")
+        async with http.ws_connect("/rooms/talk?name=") as talk:
+            for wrong, words in (
+                ("{", "not JSON"),
+                ("[]", 'send {"text"'),
+                ('{"text": 1}', 'send {"text"'),
+                ("NaN", "NaN"),
+            ):
+                await talk.send_str(wrong)
+                assert words in (await _next(talk, "error"))["error"]
+            await talk.send_json({"text": "1"})
+            heard = await _next(talk, "message")
+            assert (heard["message"]["sender"], heard["message"]["text"]) == ("user", "1")
+            assert (await _next(talk, "message"))["message"]["data"] is None  # it was NaN, which is no JSON
+        async with http.ws_connect("/rooms/talk?name=deaf") as deaf:
+            await client.request("POST", "/rooms/talk/messages", {"text": "30000"})
+            async with asyncio.timeout(WAIT_S):
+                while (await client.request("GET", "/rooms/talk/messages"))["messages"][-1]["text"] != "done":
+                    await asyncio.sleep(0.05)
+                while (message := await deaf.receive()).type is aiohttp.WSMsgType.TEXT:
+                    assert '"text": "done"' not in message.data or '"id": "1.a2"' in message.data
+        async with http.ws_connect("/rooms/talk") as talk:
+            await client.end_job(job["id"])
+            await _next(talk, "ended")
+            assert (await talk.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def _next(room: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(WAIT_S):
+        while (news := await room.receive_json())["type"] != kind:
+            continue
+    return dict(news)
 
 
 def _state(*events: ev.Event) -> State:

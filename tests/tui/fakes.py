@@ -20,19 +20,25 @@ class FakeRoom:
 
     def __init__(self, news: list[dict[str, Any]]) -> None:
         self.said: list[str] = []
-        self._news: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.refusal = ""
+        self._news: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         for item in news:
             self._news.put_nowait(item)
 
     def tell(self, item: dict[str, Any]) -> None:
         self._news.put_nowait(item)
 
+    def hang_up(self) -> None:
+        """The line breaks."""
+        self._news.put_nowait(None)
+
     async def send(self, text: str) -> None:
+        if self.refusal:
+            raise ClientError(self.refusal)
         self.said.append(text)
 
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        while True:
-            item = await self._news.get()
+        while (item := await self._news.get()) is not None:
             yield item
             if item["type"] == "ended":
                 return
@@ -47,6 +53,7 @@ class FakeSource:
         self.rooms: dict[str, FakeRoom] = {}
         self.refusal = ""
         self.reachable = True
+        self.silent = False
         self.address: Address | None = None
         self.connected = 0
         self._lines = list(lines or [])
@@ -64,9 +71,17 @@ class FakeSource:
         """The worker logs."""
         self._frames.put_nowait(Frame(self.state, lines=list(lines), lines_dropped=dropped))
 
-    def cut(self) -> None:
-        """The stream ends."""
+    @property
+    def taken(self) -> bool:
+        """Whether everything that happened was taken over."""
+        return self._frames.empty()
+
+    def cut(self, reachable: bool = True) -> None:
+        """The stream and the lines into rooms end; whether they can be taken up again."""
+        self.reachable = reachable
         self._frames.put_nowait(None)
+        for room in self.rooms.values():
+            room.hang_up()
 
     # --- used by the TUI ------------------------------------------------------------------------
 
@@ -78,6 +93,8 @@ class FakeSource:
         if not self.reachable:
             raise ClientError("nobody listens")
         self.connected += 1
+        if self.silent:
+            await asyncio.get_running_loop().create_future()
         yield self
 
     async def frames(self, log_tail: int = 0) -> AsyncIterator[Frame]:

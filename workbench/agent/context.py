@@ -2,15 +2,14 @@
 
 import asyncio
 import copy
-import json
 import logging
-import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.agent.room import Room
 from workbench.model.errors import UsageError, nearest
+from workbench.model.jsontext import dump, plain
 
 log = logging.getLogger("workbench.job")
 
@@ -133,11 +132,16 @@ class JobContext:
 
     def report(self, **fields: Any) -> None:
         """Show small progress values with the job (`turns=4`), JSON values of up to 4 KB together."""
-        encoded = json.dumps(fields, default=str)
-        if len(encoded) > MAX_REPORT_BYTES:
-            log.warning("report() of %d bytes not shown: at most %d", len(encoded), MAX_REPORT_BYTES)
+        try:
+            shown = plain(fields)
+        except (ValueError, TypeError) as error:
+            log.warning("report() not shown: %s", error)
             return
-        self.room._link.post({"t": "report", "fields": json.loads(encoded)})
+        size = len(dump(shown))
+        if size > MAX_REPORT_BYTES:
+            log.warning("report() of %d bytes not shown: at most %d", size, MAX_REPORT_BYTES)
+            return
+        self.room._link.post({"t": "report", "fields": shown})
 
     # --- called by the process that runs the job -------------------------------------------------
 
@@ -157,7 +161,8 @@ class JobContext:
         """A copy of this context that belongs to one job."""
         mine = copy.copy(self)
         mine.room_options = copy.copy(self.room_options)
-        mine.metadata = {**self.metadata, **metadata}
+        mine.room_options.sdk_only = dict(self.room_options.sdk_only)
+        mine.metadata = {**_own(self.metadata), **metadata}
         mine.job, mine.process, mine._room = job, process, room
         mine._callbacks, mine._shutdown = list(self._callbacks), asyncio.Event()
         return mine
@@ -171,7 +176,8 @@ class JobContext:
                 log.exception("a shutdown callback failed")
 
 
-def warn_unused(names: list[str], where: str) -> None:
-    """Say once that fields which only the VideoSDK SDK knows have no effect."""
-    if names:
-        warnings.warn(f"{where}: taken but not used here: {', '.join(names)}", stacklevel=2)
+def _own(value: Any) -> Any:
+    """A copy of the dicts and lists in a value: what one job writes into them is not the next one's."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    return [_own(item) for item in value] if isinstance(value, list) else value

@@ -22,6 +22,7 @@ class Host(Protocol):
 
 
 _host: Host | None = None
+_wanted = ("", "")
 made: list["WorkerJob"] = []
 
 
@@ -30,6 +31,12 @@ def set_host(host: Host | None) -> None:
     global _host
     _host = host
     made.clear()
+
+
+def want(module: str, name: str) -> None:
+    """Only the job of this name in this module may hand itself over; the empty name lets every job do so."""
+    global _wanted
+    _wanted = (module, name)
 
 
 class WorkerJob:
@@ -88,15 +95,13 @@ class WorkerJob:
         Raises:
             AgentError: called in a `multiprocessing` child of the agent, or from no file at all.
         """
-        if "multiprocessing" in sys.modules:
-            import multiprocessing
-
-            if multiprocessing.parent_process() is not None:
-                raise AgentError(
-                    "WorkerJob.start() was called in a multiprocessing child of the agent; put it under "
-                    "`if __name__ == '__main__':` so that children which import the file do not start a worker"
-                )
+        if _in_multiprocessing_child():
+            raise AgentError(
+                "WorkerJob.start() was called in a multiprocessing child of the agent; put it under "
+                "`if __name__ == '__main__':` so that children which import the file do not start a worker"
+            )
         if _host is not None:
+            _check_wanted(self)
             _host.take(self)
         _become_worker()
 
@@ -107,21 +112,50 @@ def check_entrypoint(entrypoint: Any) -> None:
     Raises:
         AgentError: not callable, not a coroutine function, or it does not take one context.
     """
-    name = getattr(entrypoint, "__qualname__", repr(entrypoint)[:80])
+    name = str(getattr(entrypoint, "__qualname__", "") or f"{entrypoint!r:.80}")
+    what = "the entrypoint" if name == "entrypoint" else f"the entrypoint {name}"
     if not callable(entrypoint):
-        raise AgentError(f"the entrypoint {name} is not callable")
+        raise AgentError(f"{what} is not callable; write `async def entrypoint(ctx):`")
     called = entrypoint if inspect.isroutine(entrypoint) else type(entrypoint).__call__
     inner = inspect.unwrap(getattr(called, "func", called))
     if not (inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(entrypoint)):
+        if inspect.isasyncgenfunction(inner):
+            raise AgentError(f"{what} is an async generator: it has a `yield`; send with `await ctx.room.send(...)`")
         is_lambda = getattr(entrypoint, "__name__", "") == "<lambda>"
         if not is_lambda:  # a lambda may return a coroutine: that is known only when it runs
-            raise AgentError(f"the entrypoint {name} is not a coroutine function; write `async def {name}(ctx):`")
+            plain = name.rpartition(".")[2] if name.replace(".", "").isidentifier() else "entrypoint"
+            raise AgentError(f"{what} is not a coroutine function; write `async def {plain}(ctx):`")
     try:
         inspect.signature(entrypoint).bind(object())
     except TypeError as error:
-        raise AgentError(f"the entrypoint {name} must take one argument, the JobContext: {error}") from None
+        raise AgentError(f"{what} must take one argument, the JobContext: {error}") from None
     except ValueError:
         return  # a builtin without a signature: calling it will tell
+
+
+def _in_multiprocessing_child() -> bool:
+    if "multiprocessing" not in sys.modules:
+        return False
+    import multiprocessing
+
+    # A spawned child imports the main file before it knows its parent; until then it is "inheriting".
+    importing = getattr(multiprocessing.current_process(), "_inheriting", False)
+    return importing or multiprocessing.parent_process() is not None
+
+
+def _check_wanted(job: WorkerJob) -> None:
+    """Refuse the start of another job than the one that was named (`bot.py:name`): it would run in its place."""
+    module, name = _wanted
+    value: Any = sys.modules.get(module)
+    if not name or value is None:
+        return
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    if value is not job and value is not job.entrypoint:
+        raise AgentError(
+            f"another WorkerJob than {name!r} is started while the file is imported; put its `.start()` under "
+            "`if __name__ == '__main__':`"
+        )
 
 
 def _become_worker() -> NoReturn:
@@ -130,11 +164,21 @@ def _become_worker() -> NoReturn:
     path = getattr(main, "__file__", None)
     if spec is not None and spec.name != "__main__":
         target = spec.name.removesuffix(".__main__")
-    elif path is not None:
+    elif path is not None and os.path.isfile(path):
         target = path
     else:
         raise AgentError("WorkerJob.start() needs a file to run; save the agent as bot.py and run `workbench bot.py`")
-    arguments = ["-m", "workbench", target, "--no-tui", "--start-job", "--from-start"]
+    if not _names_worker_job(path):
+        target += ":__main__"  # it starts a job that another module made: only a run as __main__ gets there
+    arguments = ["-m", "workbench", target, "--no-tui", "--start-job"]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-P", *arguments, "--", *sys.argv[1:]])
+
+
+def _names_worker_job(path: str | None) -> bool:
+    """Whether loading would run this file as `__main__` by itself (see `agent.loading`)."""
+    if path is None or os.path.basename(path) == "__main__.py":
+        return True
+    with open(path, "rb") as file:
+        return b"WorkerJob(" in file.read()

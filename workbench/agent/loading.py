@@ -1,7 +1,7 @@
 """Finding and executing the agent: `bot.py`, `bot.py:name`, `package.module`, `package.module:name`.
 
 A file that holds `WorkerJob(` is executed as `__main__`, as `python bot.py` would; anything else is imported
-by its dotted name, so that a `__main__` guard stays asleep.
+by its dotted name, so that a `__main__` guard stays asleep. `bot.py:__main__` insists on the first way.
 """
 
 import importlib
@@ -17,16 +17,19 @@ from typing import Any
 from workbench.agent import job as jobs
 from workbench.model.errors import AgentError, nearest
 
+MAIN = "__main__"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to load. `root` goes first on `sys.path`; `dotted` is the module's full name."""
+    """What to load. `root` goes on `sys.path`; `dotted` is the module's full name; `folder` is searched first."""
 
     file: str
     name: str
     root: str
     dotted: str
     given: str
+    folder: str
 
     @property
     def stem(self) -> str:
@@ -36,50 +39,89 @@ class Target:
 
 
 def find(given: str) -> Target:
-    """The file that `given` names, without executing anything.
+    """The file that `given` names, without executing anything of it, not even the packages it lies in.
 
     Raises:
         AgentError: there is no such file or module; close names are suggested.
     """
     path, _, name = given.partition(":") if not os.path.exists(given) else (given, "", "")
-    if path.endswith(".py") or os.sep in path or os.path.exists(path):
-        return _from_file(Path(path), name, given)
-    root = os.getcwd()
-    sys.path.insert(0, root)
+    if path.endswith(".py") or os.sep in path or (os.path.exists(path) and not _is_module_name(path)):
+        return _from_file(path, name, given)
+    found = _module_file(path) if _is_module_name(path) else None
+    if found is None:
+        return _from_file(path, name, given)
+    file, root = found
+    dotted = path if file.name != "__main__.py" or path.endswith(".__main__") else f"{path}.__main__"
+    return Target(str(file), name, str(root), dotted, given, os.getcwd())
+
+
+def _is_module_name(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def _module_file(dotted: str) -> tuple[Path, Path] | None:
+    """The file of a module, and the folder its outermost package lies in."""
+    top, *rest = dotted.split(".")
+    for entry in [os.getcwd(), *_outermost(top)]:
+        folders = [Path(entry)]
+        for part in [top, *rest]:
+            folders, before = [folder / part for folder in folders], folders
+        file = _file_of(folders[0], before[0] / f"{part}.py")
+        if file is not None:
+            return file, Path(entry)
+    return None
+
+
+def _file_of(package: Path, module: Path) -> Path | None:
+    """What `python -m` would run: the package's `__main__.py`, else its `__init__.py`; or the module."""
+    for file in (package / "__main__.py", package / "__init__.py", module):
+        if os.path.isfile(file):
+            return file
+    return None
+
+
+def _outermost(name: str) -> list[str]:
+    """The folders that an installed module or package of this name lies in, as Python's finders know them."""
     try:
-        spec = importlib.util.find_spec(path)
-    except (ImportError, ValueError, AttributeError) as error:
-        raise AgentError(f"no module {path!r}: {error}{_close(Path(path + '.py'))}") from None
-    finally:
-        sys.path.remove(root)
-    if spec is not None and spec.submodule_search_locations is not None:
-        main = Path(next(iter(spec.submodule_search_locations))) / "__main__.py"
-        return _from_file(main if main.exists() or not spec.origin else Path(spec.origin), name, given)
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        raise AgentError(f"no file or module {path!r}{_close(Path(path + '.py'))}")
-    return Target(os.path.realpath(spec.origin), name, root, path, given)
+        spec = importlib.util.find_spec(name)  # of an outermost name: nothing is imported for it
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return [os.path.dirname(place) for place in spec.submodule_search_locations]
+    return [os.path.dirname(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
 
 
-def _from_file(path: Path, name: str, given: str) -> Target:
-    if path.is_dir():
-        raise AgentError(f"{path} is a folder; name the agent's file in it, for example {path / 'bot.py'}")
-    if not path.exists():
-        raise AgentError(f"no file {str(path)!r}{_close(path)}")
-    file = path.absolute()
+def _from_file(path: str, name: str, given: str) -> Target:
+    if os.path.isdir(path):
+        inner = os.path.join(path, "__main__.py")
+        if not os.path.isfile(inner):
+            raise AgentError(f"{path} is a folder; name the agent's file in it, for example {path.rstrip('/')}/bot.py")
+        path = inner
+    if not os.path.exists(path):
+        what = "file" if path.endswith(".py") else "file or module"
+        raise AgentError(f"no {what} {path!r}{_close(path)}")
+    if not os.path.isfile(path):
+        raise AgentError(f"{path} is not a file")
+    file = Path(path).absolute()
     parts = [file.stem] if file.stem != "__init__" else []
     folder = file.parent
-    while (folder / "__init__.py").exists() and folder.parent != folder:
+    while os.path.exists(folder / "__init__.py") and folder.parent != folder and folder.name.isidentifier():
         parts.insert(0, folder.name)
         folder = folder.parent
-    return Target(str(file), name, str(folder), ".".join(parts) or file.parent.name, given)
+    if "." in file.stem:  # bot.v2.py is no module of a package `bot`
+        parts[-1] = file.stem.replace(".", "_")
+    return Target(str(file), name, str(folder), ".".join(parts) or file.parent.name, given, str(folder))
 
 
-def _close(path: Path) -> str:
+def _close(path: str) -> str:
     try:
-        names = [entry.name for entry in path.absolute().parent.iterdir() if entry.suffix == ".py"]
+        names = [entry.name for entry in Path(path).absolute().parent.iterdir() if entry.suffix == ".py"]
     except OSError:
         return ""
-    return nearest(path.name, names)
+    wanted = os.path.basename(path)
+    return nearest(wanted if wanted.endswith(".py") else f"{wanted}.py", names)
 
 
 def executes_as_main(target: Target) -> bool:
@@ -88,18 +130,23 @@ def executes_as_main(target: Target) -> bool:
     Raises:
         AgentError: the file cannot be read.
     """
+    source = _source(target)
+    main = target.name == MAIN or os.path.basename(target.file) == "__main__.py"
+    return main or (not target.name and b"WorkerJob(" in source)
+
+
+def _source(target: Target) -> bytes:
     try:
-        source = Path(target.file).read_bytes()
+        return Path(target.file).read_bytes()
     except OSError as error:
         raise AgentError(f"cannot read {target.file}: {error.strerror}") from None
-    return not target.name and b"WorkerJob(" in source
 
 
 def prepare(target: Target, arguments: list[str]) -> None:
     """Set `sys.path` and `sys.argv` as a plain run of the file would."""
-    package = "." in target.dotted
-    folder = target.root if package else os.path.dirname(target.file)
-    sys.path.insert(0, folder)
+    if target.root not in sys.path:
+        sys.path.insert(0, target.root)
+    sys.path.insert(0, target.folder)
     sys.argv = [target.file, *arguments]
 
 
@@ -110,16 +157,17 @@ def execute(target: Target) -> jobs.WorkerJob:
         AgentError: nothing in it can be run, or too much.
         BaseException: whatever the file itself raises.
     """
+    jobs.want(target.dotted, "" if target.name == MAIN else target.name)
     if executes_as_main(target):
         module = _as_main(target)
     else:
-        module = importlib.import_module(target.dotted)
+        module = _as_module(target)
     return _pick(module, target)
 
 
 def _as_main(target: Target) -> types.ModuleType:
-    loader = importlib.machinery.SourceFileLoader("__main__", target.file)
-    module = types.ModuleType("__main__")
+    loader = importlib.machinery.SourceFileLoader(MAIN, target.file)
+    module = types.ModuleType(MAIN)
     package = target.dotted.rpartition(".")[0]
     module.__dict__.update(__file__=target.file, __builtins__=__builtins__, __loader__=loader)
     if package:
@@ -128,30 +176,60 @@ def _as_main(target: Target) -> types.ModuleType:
         importlib.import_module(package)
     else:
         module.__spec__ = None
+    sys.modules[MAIN] = module
     # Under its dotted name, too: an `import bot` elsewhere must find this module, not run a second copy.
-    sys.modules["__main__"] = sys.modules[target.dotted] = module
-    code = compile(Path(target.file).read_bytes(), target.file, "exec", dont_inherit=True)
-    exec(code, module.__dict__)
+    sys.modules.setdefault(target.dotted, module)
+    _run(target, module)
     return module
+
+
+def _as_module(target: Target) -> types.ModuleType:
+    package, _, tail = target.dotted.rpartition(".")
+    parent = importlib.import_module(package) if package else None
+    there = sys.modules.get(target.dotted)
+    if there is not None:
+        if os.path.realpath(getattr(there, "__file__", None) or "") == os.path.realpath(target.file):
+            return there  # its package imports it
+        raise AgentError(f"{os.path.basename(target.file)} has the name of a module that is in use; rename the file")
+    loader = importlib.machinery.SourceFileLoader(target.dotted, target.file)
+    spec = importlib.util.spec_from_file_location(target.dotted, target.file, loader=loader)
+    assert spec is not None
+    module = sys.modules[target.dotted] = importlib.util.module_from_spec(spec)
+    _run(target, module)
+    if parent is not None:
+        setattr(parent, tail, module)
+    return module
+
+
+def _run(target: Target, module: types.ModuleType) -> None:
+    """Compile and execute the file as it is now: a cached compilation may be of a save in the same second."""
+    try:
+        code = compile(_source(target), target.file, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        error.filename = error.filename or target.file
+        raise
+    except ValueError as error:  # null bytes, in some versions of Python
+        raise AgentError(f"{os.path.basename(target.file)}: {error}") from None
+    exec(code, module.__dict__)
 
 
 def _pick(module: types.ModuleType, target: Target) -> jobs.WorkerJob:
     file = os.path.basename(target.file)
-    if target.name:
+    if target.name not in ("", MAIN):
         return _named(module, target, file)
-    candidates = {id(v): k for k, v in vars(module).items() if isinstance(v, jobs.WorkerJob)}
     if len(jobs.made) == 1:
         return jobs.made[0]
     if len(jobs.made) > 1:
-        names = " or ".join(f"{file}:{name}" for name in candidates.values()) or "one of them"
+        known = [name for name, value in vars(module).items() if isinstance(value, jobs.WorkerJob)]
+        names = " or ".join(f"{target.given}:{name}" for name in known) or "a name in the file"
         raise AgentError(f"{file} makes {len(jobs.made)} WorkerJobs and starts none; choose with {names}")
     entrypoint = getattr(module, "entrypoint", None)
     if entrypoint is None:
         raise AgentError(
             f"{file} has nothing to run: write `async def entrypoint(ctx):`, or start a WorkerJob(entrypoint=...)"
-            + _similar(module)
+            + _similar(module, target)
         )
-    return jobs.WorkerJob(entrypoint)
+    return _job_of(entrypoint, file)
 
 
 def _named(module: types.ModuleType, target: Target, file: str) -> jobs.WorkerJob:
@@ -160,11 +238,23 @@ def _named(module: types.ModuleType, target: Target, file: str) -> jobs.WorkerJo
         if not hasattr(value, part):
             raise AgentError(f"{file} has no name {target.name!r}{nearest(part, vars(module))}")
         value = getattr(value, part)
-    return value if isinstance(value, jobs.WorkerJob) else jobs.WorkerJob(value)
+    return value if isinstance(value, jobs.WorkerJob) else _job_of(value, file)
 
 
-def _similar(module: types.ModuleType) -> str:
+def _job_of(entrypoint: Any, file: str) -> jobs.WorkerJob:
+    try:
+        return jobs.WorkerJob(entrypoint)
+    except AgentError as error:
+        raise AgentError(f"{file}: {error}") from None
+
+
+def _similar(module: types.ModuleType, target: Target) -> str:
     import inspect
 
-    found = [name for name, value in vars(module).items() if inspect.iscoroutinefunction(value)]
-    return f" (it has {', '.join(found)}; run `{os.path.basename(str(module.__file__))}:{found[0]}`?)" if found else ""
+    own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
+    found = [name for name, value in own.items() if inspect.iscoroutinefunction(value)]
+    if found:
+        return f" (it has {', '.join(found)}; run `{target.given}:{found[0]}`?)"
+    if module.__name__ != MAIN and b"__main__" in _source(target):
+        return f" (its `if __name__ == '__main__':` part did not run; `{target.given}:__main__` runs it)"
+    return ""

@@ -2,6 +2,7 @@
 
 import linecache
 import os
+import re
 import traceback
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
@@ -12,7 +13,11 @@ from workbench.model.options import OptionsError
 
 AROUND = 2
 LONGEST_MESSAGE = 2000
-LONGEST_TRACEBACK = 20_000
+LONGEST_TRACEBACK = 8000
+LONGEST_LINE = 200
+# Whose messages need no name of the exception in front: they are ours, or say it all.
+OURS = frozenset({"", "AgentError", "OptionsError", "UsageError", "sys.exit"})
+SECRET = re.compile(r"""((?:auth|control)_token["']?\s*[=:]\s*\w{0,2}(["'])).*?(?=\2|$)""")
 
 
 @dataclass(slots=True)
@@ -41,12 +46,12 @@ class Problem:
     @property
     def where(self) -> str:
         """`bot.py:38 in entrypoint`, as far as it is known."""
-        place = f"{os.path.relpath(self.file) if self.file else ''}:{self.line}" if self.line else self.file
+        place = _shortest(self.file) + (f":{self.line}" if self.line else "")
         return f"{place} in {self.frame}" if self.frame and self.frame != "<module>" else place
 
     def headline(self) -> str:
         """One line for a log or a terminal."""
-        text = self.message if self.kind in ("", "AgentError", "OptionsError") else f"{self.kind}: {self.message}"
+        text = ": ".join(part for part in ("" if self.kind in OURS else self.kind, self.message) if part)
         return f"{text} ({self.where})" if self.where else text
 
     def excerpt(self) -> list[str]:
@@ -55,8 +60,9 @@ class Problem:
         for number, text in self.source:
             mark = ">" if number == self.line else " "
             lines.append(f"{mark} {number:>4} | {text}")
-            if number == self.line and self.column:
-                lines.append(f"       | {' ' * (self.column - 1)}^")
+            if number == self.line and 0 < self.column <= len(text) + 1:
+                before = text[: self.column - 1].replace("\t", "    ")  # as wide as it is shown
+                lines.append(f"       | {' ' * len(before)}^")
         return lines
 
 
@@ -68,23 +74,23 @@ def problem_of(error: BaseException, root: str) -> Problem:
     if isinstance(error, OptionsError):
         made.kind = "OptionsError"
     if isinstance(error, SystemExit):
-        made.kind, made.message = "sys.exit", f"the file called sys.exit({error.code!r}) while it was loading"
+        made.kind, made.message = "sys.exit", f"the file called sys.exit({_repr(error.code)}) while it was loading"
     if isinstance(error, SyntaxError) and error.filename:
         made.file, made.line, made.column = error.filename, error.lineno or 0, error.offset or 0
     else:
         _place(made, error.__traceback__, root)
     made.source = source_around(made.file, made.line)
-    made.traceback = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    made.traceback = _hide_secrets("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])
     return made
 
 
 def source_around(file: str, line: int) -> list[tuple[int, str]]:
-    """The lines of a file around one of them."""
+    """The lines of a file around one of them, without the secrets that stand in them."""
     if not line:
         return []
     linecache.checkcache(file)
     numbers = range(max(1, line - AROUND), line + AROUND + 1)
-    return [(n, text.rstrip("\n")) for n in numbers if (text := linecache.getline(file, n))]
+    return [(n, _short(text)) for n in numbers if (text := linecache.getline(file, n))]
 
 
 def user_frame(trace: TracebackType | None, root: str) -> tuple[str, int, str] | None:
@@ -118,6 +124,30 @@ def _place(made: Problem, trace: TracebackType | None, root: str) -> None:
 def _message(error: BaseException) -> str:
     try:
         text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
-    except Exception as broken:  # an exception's own __str__ may raise; the job's end must still be told
+    except BaseException as broken:  # an exception's own __str__ may raise; the job's end must still be told
         return f"(its text cannot be shown: {type(broken).__name__})"
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _repr(value: object) -> str:
+    try:
+        return f"{value!r:.200}"
+    except BaseException as broken:  # as above
+        return f"{type(value).__name__} object, which cannot be shown: {type(broken).__name__}"
+
+
+def _short(line: str) -> str:
+    line = _hide_secrets(line.rstrip("\n"))
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "\u2026"
+
+
+def _hide_secrets(text: str) -> str:
+    return SECRET.sub(r"\1********", text)
+
+
+def _shortest(file: str) -> str:
+    """The path from here where that is down the tree, else the whole."""
+    if not file:
+        return ""
+    relative = os.path.relpath(file)
+    return file if relative.startswith("..") else relative

@@ -5,9 +5,11 @@ import inspect
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from workbench.model.jsontext import plain
 
 log = logging.getLogger("workbench.room")
 
@@ -52,14 +54,24 @@ class Room:
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def send(self, text: str | AsyncIterator[str], data: Any = None) -> Message:
-        """Say something. An async iterator of text becomes one message that grows as it is written."""
+    async def send(self, text: str | AsyncIterable[str], data: Any = None) -> Message:
+        """Say something. An async iterator of text becomes one message that grows as it is written.
+
+        Raises:
+            TypeError: neither text nor an async iterator of text.
+            ValueError: `data` is no JSON.
+        """
+        if not isinstance(text, str | AsyncIterable):
+            raise TypeError(f"send() takes text or an async iterator of text, not {type(text).__name__}")
+        data = None if data is None else plain(data)
         message_id = f"a{next(self._numbers)}"
         if isinstance(text, str):
             said = text
         else:
             said = ""
             async for piece in text:
+                if not isinstance(piece, str):
+                    raise TypeError(f"send() takes an async iterator of text, not of {type(piece).__name__}")
                 said += piece
                 self._say(message_id, said, data, partial=True)
                 await self._link.drained()

@@ -1,56 +1,45 @@
 """What each command does; every error becomes one message and the contract's exit code."""
 
-import asyncio
-import json
 import os
+import select
 import sys
+import traceback
 from argparse import Namespace
-from typing import Any
 
-from workbench.cli.parser import COMMANDS, parse_client, parse_run
+from workbench.cli.parser import COMMANDS, parse_client, parse_run, split
 from workbench.model.errors import UsageError, WorkbenchError
-from workbench.model.text import clean_text
+from workbench.model.text import clean_lines
 
 
 def run(arguments: list[str]) -> int:
     """Run a command; its exit code."""
-    ready_fd = _hidden_fd(arguments, "--ready-fd=")
+    parsed: Namespace | None = None
     try:
         if arguments[0] in COMMANDS:
-            parsed = parse_client(arguments[0], arguments[1:])
-            commands = {"attach": attach, "dispatch": dispatch, "options": options}
-            return commands[arguments[0]](parsed)
-        return run_agent(parse_run(arguments), arguments)
+            client = parse_client(arguments[0], arguments[1:])
+            return {"attach": attach, "dispatch": dispatch, "options": options}[arguments[0]](client)
+        parsed = parse_run(arguments)
+        return run_agent(parsed, arguments)
     except WorkbenchError as error:
-        text = "\n".join(clean_text(line) for line in str(error).split("\n"))
-        if ready_fd is not None:
-            from workbench.cli.serve import say_ready
-
-            try:
-                say_ready(ready_fd, {"error": text, "exit_code": error.exit_code})
-            except OSError:
-                print(f"workbench: {text}", file=sys.stderr)  # it was told already, when the worker was up
-            return error.exit_code
-        print(f"workbench: {text}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # `workbench options bot.py | head`: nobody reads on, which is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
-    except KeyboardInterrupt:
-        return 130
+        return _told(error, _ready_fd(arguments), parsed)
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a bug of ours ends in one line, too
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}:{where.lineno}"
+        bug = WorkbenchError(f"a bug of ours: {type(error).__name__}: {error} ({place})")
+        return _told(bug, _ready_fd(arguments), parsed)
 
 
 def run_agent(parsed: Namespace, arguments: list[str]) -> int:
     """`workbench AGENT`: the TUI where there is a terminal, else headless."""
     if parsed.once and not parsed.no_tui:
         raise UsageError("--once runs without the TUI; add --no-tui")
-    terminal = all(os.isatty(fd) for fd in (0, 1, 2)) and os.environ.get("TERM") != "dumb"
-    if parsed.no_tui or not terminal:
+    if parsed.no_tui or not _at_a_terminal():
         from workbench.cli.serve import Serve
 
-        if not parsed.no_tui:
-            print("workbench: no terminal here: running headless, as with --no-tui", file=sys.stderr)
-        return Serve(parsed).run()
+        note = "" if parsed.no_tui else "no terminal here: running headless, as with --no-tui"
+        return Serve(parsed, note).run()
     from workbench.cli.tui import run_owned
 
     return run_owned(parsed, arguments)
@@ -58,9 +47,14 @@ def run_agent(parsed: Namespace, arguments: list[str]) -> int:
 
 def attach(parsed: Namespace) -> int:
     """`workbench attach [URL]`."""
+    from workbench.client.address import resolve
+
+    address = resolve(parsed.url)
+    if not _at_a_terminal():
+        raise UsageError("attach opens a screen and needs a terminal; `workbench dispatch` and the routes do not")
     from workbench.cli.tui import run_attached
 
-    return run_attached(parsed)
+    return run_attached(parsed, address)
 
 
 def options(parsed: Namespace) -> int:
@@ -72,52 +66,69 @@ def options(parsed: Namespace) -> int:
 
 def dispatch(parsed: Namespace) -> int:
     """`workbench dispatch`: hand a job to a worker; with --wait, follow it to its end."""
-    return asyncio.run(_dispatch(parsed))
+    from workbench.cli.dispatch import run_dispatch
 
-
-async def _dispatch(parsed: Namespace) -> int:
-    from workbench.cli.serve import _metadata
-    from workbench.client.address import Address, live_supervisors, resolve
-    from workbench.client.client import Client
-
-    address: Address
-    if parsed.url is None and parsed.agent_id is not None:
-        matching = [a for a in live_supervisors() if os.path.basename(a.path).rpartition("-")[0] == parsed.agent_id]
-        if len(matching) != 1:
-            raise UsageError(f"{len(matching)} workers of agent {parsed.agent_id!r} run here; name one with --url")
-        address = matching[0]
-    else:
-        address = resolve(parsed.url)
-    async with Client(address, client_token(parsed.control_token_file)) as client:
-        job = await client.dispatch(parsed.room, _metadata(parsed.metadata), force=parsed.force)
-        if parsed.wait:
-            job = await _until_ended(client, job)
-    print(json.dumps(job, indent=2))
-    return 0 if not parsed.wait or job["status"] == "completed" else 1
-
-
-async def _until_ended(client: Any, job: dict[str, Any]) -> dict[str, Any]:
-    async for frame in client.frames():
-        found = frame.state.jobs.get(job["id"])
-        if found is not None and not found.active:
-            break
-    ended: dict[str, Any] = await client.request("GET", f"/jobs/{job['id']}")
-    return ended
+    return run_dispatch(parsed)
 
 
 def client_token(file: str | None) -> str | None:
     """The control token for requests: from the flag's file, or WORKBENCH_CONTROL_TOKEN."""
-    if file is not None:
+    if file is None:
+        token = os.environ.get("WORKBENCH_CONTROL_TOKEN")
+        source = "WORKBENCH_CONTROL_TOKEN"
+    else:
+        source = f"--control-token-file {file}"
         try:
             with open(file, encoding="utf-8") as handle:
-                return handle.read(10_000).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--control-token-file {file}: {error}") from None
-    return os.environ.get("WORKBENCH_CONTROL_TOKEN")
+                token = handle.read(10_000).strip()
+        except OSError as error:
+            raise UsageError(f"{source}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{source}: not a text file") from None
+    if token is not None and not (token.isprintable() and token and " " not in token):
+        raise UsageError(f"{source}: must hold a token without blanks or line breaks")
+    return token
 
 
-def _hidden_fd(arguments: list[str], prefix: str) -> int | None:
-    for argument in arguments:
-        if argument.startswith(prefix):
-            return int(argument.removeprefix(prefix))
-    return None
+def _at_a_terminal() -> bool:
+    return all(os.isatty(fd) for fd in (0, 1, 2)) and os.environ.get("TERM") != "dumb"
+
+
+def _told(error: WorkbenchError, ready_fd: int | None, parsed: Namespace | None) -> int:
+    """Tell an error to whoever started us: the process above, or the reader of stderr; its exit code."""
+    text = "\n".join(clean_lines(str(error)))
+    if ready_fd is not None:
+        from workbench.cli.serve import say_ready
+
+        try:
+            say_ready(ready_fd, {"error": text, "exit_code": error.exit_code})
+        except OSError:
+            ready_fd = None  # it was told already, when the worker was up
+    if ready_fd is None and select.select([], [2], [], 1.0)[1]:  # a pipe that is full and not read takes no words
+        try:
+            print(_as_record(text, error.exit_code) if _logs_json(parsed) else f"workbench: {text}", file=sys.stderr)
+        except OSError:
+            return error.exit_code  # nobody reads; the code tells
+    return error.exit_code
+
+
+def _logs_json(parsed: Namespace | None) -> bool:
+    """A headless worker's last words have the form of all others: its reader may be a program."""
+    if parsed is None or parsed.owner_fd is not None or (_at_a_terminal() and not parsed.no_tui):
+        return False
+    from workbench.cli.printer import wants_json
+
+    return wants_json(parsed.log_format)
+
+
+def _as_record(text: str, code: int) -> str:
+    from workbench.cli.printer import record_line
+
+    return record_line("ERROR", event="failed", message=text, exit_code=code)
+
+
+def _ready_fd(arguments: list[str]) -> int | None:
+    """The pipe of the process that started this one, also when the arguments cannot be parsed."""
+    ours, _ = split(arguments)
+    given = [argument.partition("=")[2] for argument in ours if argument.startswith("--ready-fd=")]
+    return int(given[0]) if given and given[0].isdecimal() and len(given[0]) < 8 else None

@@ -15,6 +15,7 @@ PREFIX = "WORKBENCH_"
 # Variables of ours that are no options, so that a misspelt option is still found.
 OTHER_VARIABLES = frozenset({"WORKBENCH_PROCESS"})
 MAX_FILE = 1024 * 1024
+TABLE = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$")
 
 
 def read_layers(agent_folder: Path, preset: str | None, flags: Mapping[str, Any], stem: str) -> Layers:
@@ -28,7 +29,8 @@ def read_layers(agent_folder: Path, preset: str | None, flags: Mapping[str, Any]
     _read_files(layers, agent_folder)
     _read_environment(layers, os.environ)
     for name, value in flags.items():
-        layers.add("flag", name, value, "--" + name.replace("_", "-"), text=True)
+        flag = ("--no-" if value is False else "--") + name.replace("_", "-")
+        layers.add("flag", name, value, flag, text=True)
     return layers
 
 
@@ -36,39 +38,73 @@ def _as_agent_id(stem: str) -> str:
     return re.sub(r"[^\w.:@-]", "-", stem)[:128] or "agent"
 
 
+# --- files ------------------------------------------------------------------------------------------
+
+
 def _read_files(layers: Layers, folder: Path) -> None:
+    """`[tool.workbench]` of either file; in `workbench.toml` the options may also stand at the top."""
     pyproject, own = folder / "pyproject.toml", folder / "workbench.toml"
-    if pyproject.exists():
-        table = _toml(pyproject).get("tool", {}).get("workbench", {})
-        _put_table(layers, table, pyproject, "[tool.workbench] in pyproject.toml")
-    if own.exists():
-        _put_table(layers, _toml(own), own, "workbench.toml")
+    if os.path.exists(pyproject):
+        text, data = _toml(pyproject)
+        _put_table(layers, _table(data, pyproject), pyproject.name, text, ["tool", "workbench"])
+    if os.path.exists(own):
+        text, data = _toml(own)
+        _put_table(layers, _table(data, own), own.name, text, ["tool", "workbench"])
+        data.pop("tool", None)
+        _put_table(layers, data, own.name, text, [])
 
 
-def _put_table(layers: Layers, table: Any, path: Path, name: str) -> None:
-    if not isinstance(table, dict):
-        raise UsageError(f"{name}: must be a table of options")
-    for option, value in table.items():
-        layers.add("file", option, value, f"{path.name}:{_line_of(path, option)}")
-
-
-def _toml(path: Path) -> dict[str, Any]:
+def _toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         if not path.is_file():
             raise UsageError(f"{path} is not a file")
         if path.stat().st_size > MAX_FILE:
             raise UsageError(f"{path} is larger than 1 MB")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except RecursionError:
+        raise UsageError(f"cannot read {path}: it is nested too deep") from None
+    except ValueError as error:  # not UTF-8, or not TOML
         raise UsageError(f"cannot read {path}: {error}") from None
 
 
-def _line_of(path: Path, option: str) -> int:
-    pattern = re.compile(rf"""^\s*["']?{re.escape(option)}["']?\s*=""")
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        if pattern.match(line):
-            return number
-    return 1
+def _table(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    value: Any = data
+    for depth, part in enumerate(("tool", "workbench")):
+        value = value.get(part, {})
+        if not isinstance(value, dict):
+            name = ".".join(("tool", "workbench")[: depth + 1])
+            raise UsageError(f"{path.name}: [{name}] must be a table")
+    return dict(value)
+
+
+def _put_table(layers: Layers, table: Mapping[str, Any], file: str, text: str, where: list[str]) -> None:
+    for option, value in table.items():
+        line = _line_of(text, [*where, option])
+        layers.add("file", option, value, f"{file}:{line}" if line else file)
+
+
+def _line_of(text: str, key: list[str]) -> int:
+    """The line that sets `key`, also as part of a dotted key or an inline table; 0 when it is not found."""
+    header: list[str] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        table = TABLE.match(line)
+        if table:
+            header = _parts(table[1])
+        elif "=" in line:
+            given = header + _parts(line.partition("=")[0])
+            if given == key or (key[: len(given)] == given and f"{key[-1]}" in line.partition("=")[2]):
+                return number
+    return 0
+
+
+def _parts(key: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in key.split(".")]
+
+
+# --- environment ------------------------------------------------------------------------------------
 
 
 def _read_environment(layers: Layers, environment: Mapping[str, str]) -> None:
@@ -77,8 +113,9 @@ def _read_environment(layers: Layers, environment: Mapping[str, str]) -> None:
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in FIELDS:
-            known = [PREFIX + option.upper() for option in FIELDS]
-            raise UsageError(f"unknown option in the environment: {variable}{nearest(variable, known)}")
+            known = [option.upper() for option in FIELDS]
+            hint = nearest(name.upper(), known).replace("'", f"'{PREFIX}", 1)
+            raise UsageError(f"unknown option in the environment: {variable}{hint}")
         layers.add("environment", name, value, variable, text=True)
     token = environment.get("VIDEOSDK_AUTH_TOKEN")
     if token and not any(name in layers.by_name["environment"] for name in ("auth_token", "auth_token_file")):

@@ -2,19 +2,27 @@
 
 import argparse
 import difflib
+import importlib.util
+import os
+import sys
 from typing import Any, NoReturn
 
-from workbench.model.errors import UsageError
+from workbench.model.errors import LONGEST_NAME, UsageError
 from workbench.model.options import FIELDS, PRESETS, SECRETS, meta, plain
 
 COMMANDS = ("attach", "dispatch", "options")
+OTHER_FLAGS = ("--help", "--version")
+RELOAD_MODES = ("auto", "manual", "off")
+
+
+SEE_HELP = "\nsee `workbench --help`"
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, with our errors: one sentence, the nearest flag, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}\nsee `workbench --help`")
+        raise UsageError(message + SEE_HELP)
 
 
 def flag_of(name: str) -> str:
@@ -27,13 +35,13 @@ def flagged() -> list[str]:
     return [name for name in FIELDS if name not in SECRETS]
 
 
-def parse_run(arguments: list[str]) -> argparse.Namespace:
-    """`workbench AGENT [OPTIONS] [-- ARGUMENTS OF THE AGENT]`.
+def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
+    """`workbench [options] AGENT [OPTIONS] [-- ARGUMENTS OF THE AGENT]`.
 
     Raises:
         UsageError: unknown or incomplete flags.
     """
-    ours, agent = _split(arguments)
+    ours, agent = split(arguments)
     ours = ["--reload=auto" if item == "--reload" else item for item in ours]
     parser = Parser(prog="workbench", add_help=False, allow_abbrev=False)
     parser.add_argument("agent", nargs="?")
@@ -43,12 +51,11 @@ def parse_run(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--metadata")
     parser.add_argument("--preset", choices=sorted(PRESETS))
     parser.add_argument("--log-format", choices=["auto", "text", "json"], default="auto")
-    parser.add_argument("--reload", choices=["auto", "manual", "off"])
+    parser.add_argument("--reload", choices=RELOAD_MODES)
     parser.add_argument("--start-job", action=argparse.BooleanOptionalAction)
     parser.add_argument("--start-method", choices=["zygote", "spawn"])
     parser.add_argument("--owner-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--from-start", action="store_true", help=argparse.SUPPRESS)
     for name in flagged():
         if FIELDS[name].annotation is bool:
             parser.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, dest=f"option_{name}")
@@ -56,11 +63,23 @@ def parse_run(arguments: list[str]) -> argparse.Namespace:
             parser.add_argument(flag_of(name), dest=f"option_{name}", metavar="VALUE")
     known, unknown = parser.parse_known_args(ours)
     if unknown:
-        raise UsageError(_unknown(unknown[0], parser) + "\nsee `workbench --help`")
-    if known.agent is None:
-        raise UsageError("no agent given; run `workbench bot.py`\nsee `workbench --help`")
+        raise UsageError(_unknown(unknown[0], parser, known.agent) + SEE_HELP)
+    if not known.agent:
+        raise UsageError(f"no agent given; run `{' '.join(('workbench', command)).strip()} bot.py`" + SEE_HELP)
+    if _looks_like_command(known.agent):
+        close = difflib.get_close_matches(known.agent, COMMANDS, n=1, cutoff=0.7)
+        if close:
+            raise UsageError(
+                f"no command and no agent {known.agent!r}; did you mean `workbench {close[0]}`?" + SEE_HELP
+            )
     known.arguments = agent
     return known
+
+
+def _looks_like_command(given: str) -> bool:
+    if not (given.isascii() and given.isalpha()) or any(os.path.exists(given + end) for end in ("", ".py")):
+        return False
+    return given not in sys.modules and importlib.util.find_spec(given) is None
 
 
 def given_flags(parsed: argparse.Namespace) -> dict[str, Any]:
@@ -88,10 +107,10 @@ def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
         parser.add_argument("--wait", action="store_true")
         parser.add_argument("--control-token-file")
     else:
-        return parse_run(arguments)
+        return parse_run(arguments, command)
     known, unknown = parser.parse_known_args(arguments)
     if unknown:
-        raise UsageError(_unknown(unknown[0], parser) + "\nsee `workbench --help`")
+        raise UsageError(_unknown(unknown[0], parser, None) + SEE_HELP)
     return known
 
 
@@ -132,18 +151,31 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and what follows `--`: the agent's."""
     if "--" not in arguments:
         return arguments, []
     at = arguments.index("--")
     return arguments[:at], arguments[at + 1 :]
 
 
-def _unknown(given: str, parser: argparse.ArgumentParser) -> str:
-    flags = [flag for action in parser._actions for flag in action.option_strings if action.help != argparse.SUPPRESS]
-    close = difflib.get_close_matches(given.partition("=")[0], flags, n=1, cutoff=0.5)
-    what = "unknown flag" if given.startswith("-") else "unexpected argument"
-    return f"{what} {given!r}" + (f"; did you mean {close[0]}?" if close else "")
+def _unknown(given: str, parser: argparse.ArgumentParser, agent: str | None) -> str:
+    """What is wrong with an argument. A value behind `=` may be a secret, and is not repeated."""
+    flag = given.partition("=")[0]
+    if flag.startswith("-"):
+        actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+        flags = [*OTHER_FLAGS, *(flag for action in actions for flag in action.option_strings)]
+        close = difflib.get_close_matches(flag[:LONGEST_NAME], flags, n=1, cutoff=0.5)
+        return f"unknown flag {flag!r}" + (f"; did you mean {close[0]}?" if close else "")
+    if given in RELOAD_MODES and agent is not None:
+        return f"unexpected argument {given!r}; write `--reload={given}`"
+    shown = repr(given[:LONGEST_NAME])
+    if agent is None:
+        return f"unexpected argument {shown}"
+    if not _looks_like_command(agent):
+        return f"unexpected argument {shown}; arguments of the agent itself follow `--`"
+    close = difflib.get_close_matches(agent, COMMANDS, n=1, cutoff=0.6)
+    return f"no command {agent!r}; did you mean `workbench {' '.join((*close, given))}`?"
 
 
 _HEAD = """

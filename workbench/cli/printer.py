@@ -1,16 +1,34 @@
 """The headless worker's own output: one line per log line, on stderr, without ever blocking the worker."""
 
-import json
+import os
+import select
 import sys
 import threading
 from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
+from workbench.model.jsontext import dump
 from workbench.model.text import clean_text
 from workbench.supervisor.logs import LEVELS, Batch, LogStore
 
 MAX_WAITING = 8 * 1024 * 1024
+
+
+def wants_json(log_format: str) -> bool:
+    """Whether records are JSON lines: by the flag, else where no terminal shows them."""
+    return log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+
+
+def record_line(level: str, **fields: Any) -> str:
+    """A structured record of our own, as one line of JSON."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return dump({"at": at, "level": level, "logger": "workbench", **fields})
+
+
+def _text_line(moment: datetime, level: str, who: str, text: str) -> str:
+    local = moment.astimezone().strftime("%H:%M:%S.%f")[:-3]
+    return f"{local} {clean_text(level, 16):<8} {who:<16} {clean_text(text)}\n"
 
 
 class Printer:
@@ -25,7 +43,7 @@ class Printer:
         self._waiting: deque[str] = deque()
         self._size = 0
         self._more = threading.Condition()
-        self._ending = False
+        self._ending = self._nobody_reads = False
         self._thread = threading.Thread(target=self._write, name="printer", daemon=True)
         self._thread.start()
         logs.listeners.append(self.on_batch)
@@ -37,16 +55,12 @@ class Printer:
         self._put("".join(self._format(row) for row in batch.rows()), len(batch.lines))
 
     def record(self, **fields: Any) -> None:
-        """Print one structured record of our own."""
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        """Print one structured record of our own, whatever the level."""
         if self._json:
-            self._put(
-                json.dumps({"at": at, "level": "INFO", "logger": "workbench", **fields}, default=str) + "\n",
-                1,
-            )
-        else:
-            words = " ".join(f"{key}={value}" for key, value in fields.items())
-            self._put(f"{at[11:23]} INFO     workbench  {clean_text(words)}\n", 1)
+            self._put(record_line("INFO", **fields) + "\n", 1)
+            return
+        words = [str(fields.pop("message"))] + [f"{key}={value}" for key, value in fields.items() if key != "event"]
+        self._put(_text_line(datetime.now(UTC), "INFO", "workbench", " ".join(words)), 1)
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Write what waits, as far as it is taken within the time."""
@@ -63,14 +77,12 @@ class Printer:
                 "at": moment.isoformat(timespec="milliseconds"), "level": level, "logger": logger, "message": text,
                 "pid": pid or None, "generation": generation or None, "job_id": job_id,
             }  # fmt: skip
-            return json.dumps(record) + "\n"
-        who = job_id or (f"pid {pid}" if pid else "workbench")
-        local = moment.astimezone().strftime("%H:%M:%S.%f")[:-3]
-        return f"{local} {level:<8} {who:<16} {clean_text(text)}\n"
+            return dump(record) + "\n"
+        return _text_line(moment, level, job_id or (f"pid {pid}" if pid else "workbench"), text)
 
     def _put(self, text: str, lines: int) -> None:
         with self._more:
-            if self._size + len(text) > MAX_WAITING:
+            if self._nobody_reads or self._size + len(text) > MAX_WAITING:
                 self._logs.dropped += lines
                 return
             self._waiting.append(text)
@@ -88,7 +100,17 @@ class Printer:
                 self._waiting.clear()
                 self._size = 0
             try:
-                sys.stderr.write(text)
-                sys.stderr.flush()
-            except (OSError, ValueError):
-                return  # nobody reads our output any more; the log stays in memory for the routes
+                _write_all(text.encode(sys.stderr.encoding or "utf-8", "backslashreplace"))
+            except OSError:
+                self._nobody_reads = True  # the log stays in memory for the routes
+                return
+
+
+def _write_all(data: bytes) -> None:
+    """Write past Python's own buffer: a thread that is stuck in it would keep the process from ending."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(2, view) :]
+        except BlockingIOError:  # whoever shares the terminal made it non-blocking
+            select.select([], [2], [])

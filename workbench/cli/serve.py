@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import Any
 from workbench.agent import loading
 from workbench.cli.layers import read_layers
 from workbench.cli.parser import given_flags
-from workbench.cli.printer import Printer
+from workbench.cli.printer import Printer, wants_json
+from workbench.cli.request import metadata_of, room_of
 from workbench.client.address import private_socket_path, socket_path
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
@@ -32,41 +33,44 @@ NOT_BUILT = ("register", "registry_url", "auth_token", "auth_token_file", "max_r
 class Serve:
     """One run of `workbench AGENT --no-tui`."""
 
-    def __init__(self, parsed: Namespace) -> None:
+    def __init__(self, parsed: Namespace, note: str = "") -> None:
         self.parsed = parsed
         self.owned = parsed.owner_fd is not None
         target = loading.find(parsed.agent)
         loading.executes_as_main(target)  # refuses a file that cannot be read
         layers = read_layers(Path(target.file).parent, parsed.preset, given_flags(parsed), target.stem)
-        self.metadata = _metadata(parsed.metadata)
+        self.room, self.metadata = room_of(parsed.room), metadata_of(parsed.metadata)
         self.start_job = bool(parsed.start_job) and not parsed.once
+        if (parsed.room or parsed.metadata) and not (self.start_job or parsed.once):
+            raise UsageError("--room and --metadata are for the job of --once or --start-job; give one of these, too")
         self.supervisor = Supervisor(
             parsed.agent, layers, arguments=parsed.arguments, waits_for_save=self.owned,
             start_method=parsed.start_method, start_job=self.start_job,
         )  # fmt: skip
+        self.supervisor.failure_is_told = True  # by whoever called us
         self.own_settings = self.supervisor.settings  # without the agent's file
+        self._control_token()  # refuses a file that cannot be read
         self.tcp: socket.socket | None = None
         self.note = ""
         self.once_job: Job | None = None
-        self.once_done = asyncio.Event()
-        as_json = parsed.log_format == "json" or (parsed.log_format == "auto" and not sys.stderr.isatty())
-        self.supervisor.failure_is_told = not as_json
-        self.printer = Printer(
-            self.supervisor.logs,
-            as_json=as_json and not self.owned,
-            level=self.own_settings.options.log_level,
-        )
+        self._warned: set[str] = set()
+        as_json = wants_json(parsed.log_format) and not self.owned
+        self.printer = Printer(self.supervisor.logs, as_json=as_json, level=self.own_settings.options.log_level)
+        if note:
+            self.printer.record(message=note)
 
     def run(self) -> int:
         """Until the worker has ended; its exit code."""
-        from workbench.server.listener import bind
-
         become_subreaper()
         self.supervisor.boot()
-        settings = self.own_settings
         try:
-            if settings.chosen("host") or settings.chosen("port"):
-                self.tcp = bind(settings.options.host, settings.options.port)
+            from workbench.cli.library_logs import LibraryLogs
+            from workbench.server.listener import bind
+
+            logging.getLogger().addHandler(LibraryLogs(self.supervisor.logs))
+            options = self.own_settings.options
+            if _picked(self.own_settings, "host") or _picked(self.own_settings, "port"):
+                self.tcp = bind(options.host, options.port)
             return asyncio.run(self._serve())
         except BaseException:
             if self.supervisor.loading is not None:
@@ -116,16 +120,16 @@ class Serve:
 
     async def _after_loading(self) -> None:
         """What needs the options of the agent's file: the port, the first job."""
+        early = self.own_settings.options
         if self.tcp is not None:
             self._listening(await self._listen(self.tcp))
         if self.start_job and self.owned:
             self._submit_own()  # waits for the first generation
         await self.supervisor.code_loaded.wait()
         settings = self.supervisor.settings
-        for name in NOT_BUILT:
-            if settings.chosen(name):
-                self.supervisor.logs.note("WARNING", f"{name} is set, but has no effect in this version")
-        if self.tcp is None:
+        self._control_token()  # refuses a file that cannot be read
+        if self.tcp is None or (early.host, early.port) != (settings.options.host, settings.options.port):
+            await self.doors.close_tcp()
             self._listening(await self._listen(self._bind_late(settings)))
         else:
             self._listening(self.supervisor.state.worker.url)  # the agent's name may be known only now
@@ -146,9 +150,9 @@ class Serve:
 
         options = settings.options
         try:
-            return bind(options.host, 0 if self.parsed.once and not settings.chosen("port") else options.port)
+            return bind(options.host, 0 if self.parsed.once and not _picked(settings, "port") else options.port)
         except AddressInUse as busy:
-            if settings.chosen("port") or not self.owned:
+            if _picked(settings, "port") or not self.owned:
                 raise
             self.note = f"port {options.port} was taken"
             self.supervisor.logs.note("WARNING", f"{busy}; taking a free port instead")
@@ -170,12 +174,12 @@ class Serve:
         )  # fmt: skip
 
     def _submit_own(self) -> None:
-        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, own=True, early=True)
+        taken = self.supervisor.submit(self.room, self.metadata, force=True, own=True, early=True)
         if isinstance(taken, Verdict):
             self.supervisor.logs.note("ERROR", f"the first job was refused: {taken.status}: {taken.why}")
 
     def _submit_once(self) -> None:
-        taken = self.supervisor.submit(self.parsed.room, self.metadata, force=True, early=True)
+        taken = self.supervisor.submit(self.room, self.metadata, force=True, early=True)
         if isinstance(taken, Verdict):
             self.supervisor.drain("the job was refused", then_exit=True)
             return
@@ -195,6 +199,16 @@ class Serve:
     def _on_event(self, event: ev.Event) -> None:
         if isinstance(event, ev.OptionsChanged):
             self.printer.level = self.supervisor.settings.options.log_level
+            self._warn_not_built(self.supervisor.settings)
+
+    def _warn_not_built(self, settings: Settings) -> None:
+        """Say once of each such option, whatever layer sets it and whenever, that nothing follows from it."""
+        for name in NOT_BUILT:
+            wanted = settings.chosen(name) and getattr(settings.options, name) not in (None, False)
+            if wanted and name not in self._warned:
+                self._warned.add(name)
+                text = f"{name} is set ({settings.origin(name)}), but has no effect in this version"
+                self.supervisor.logs.note("WARNING", text)
 
     def _hang_up(self) -> None:
         if self.supervisor.serving is not None:
@@ -213,7 +227,7 @@ class Serve:
         error = task.exception()
         known = isinstance(error, WorkbenchError)
         self.supervisor.failure = error if known else WorkbenchError(f"a bug of ours: {error!r}")  # type: ignore[assignment]
-        self.supervisor.finish(getattr(error, "exit_code", 1))
+        self.supervisor.stop("the worker cannot go on", getattr(error, "exit_code", 1))
 
     # --- the owner ------------------------------------------------------------------------------
 
@@ -266,13 +280,6 @@ def say_ready(fd: int | None, news: dict[str, Any]) -> None:
             pipe.write(json.dumps(news) + "\n")
 
 
-def _metadata(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--metadata is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise UsageError("--metadata must be a JSON object, for example '{\"user\": 1}'")
-    return value
+def _picked(settings: Settings, name: str) -> bool:
+    """Somebody chose this option; a preset is only a set of other defaults."""
+    return settings.chosen(name) and not settings.origin(name).startswith("preset ")

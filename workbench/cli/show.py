@@ -4,11 +4,13 @@ import asyncio
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from workbench.agent import loading
 from workbench.cli.layers import read_layers
 from workbench.cli.parser import given_flags
 from workbench.model.errors import WorkbenchError
+from workbench.model.text import clean_text
 from workbench.process.reaper import become_subreaper
 from workbench.supervisor.worker import Supervisor
 
@@ -22,15 +24,20 @@ def show_options(parsed: Namespace) -> int:
     asyncio.run(_load(supervisor))
     if supervisor.failure is not None:
         raise supervisor.failure
+    table = supervisor.settings.table()
     rows = [
-        (name, "-" if item["value"] is None and name != "load_threshold" else json.dumps(item["value"]),
-         item["unit"], item["origin"])
-        for name, item in supervisor.settings.table().items()
-    ]  # fmt: skip
+        (name, _value(name, item["value"]), item["unit"], clean_text(item["origin"])) for name, item in table.items()
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
+
+
+def _value(name: str, value: Any) -> str:
+    if value is None:
+        return "inf" if name == "load_threshold" else "-"
+    return json.dumps(value)  # escapes what a terminal would act on
 
 
 async def _load(supervisor: Supervisor) -> None:

@@ -8,6 +8,7 @@ from workbench.client.owner import Owner
 from workbench.model.text import clean_text
 
 if TYPE_CHECKING:
+    from workbench.client.address import Address
     from workbench.tui.report import ExitReport
 
 
@@ -24,21 +25,19 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
     return _run(app)
 
 
-def run_attached(parsed: Namespace) -> int:
+def run_attached(parsed: Namespace, address: "Address") -> int:
     """`workbench attach`: the same screen over a worker that somebody else started."""
     from workbench.cli.commands import client_token
-    from workbench.client.address import resolve
     from workbench.tui.app import WorkbenchApp
     from workbench.tui.source import ClientSource
 
-    address = resolve(parsed.url)
     token = client_token(parsed.control_token_file)
     return _run(WorkbenchApp(ClientSource(address, token), owner=None, title=str(address)))
 
 
 def _run(app: Any) -> int:
     app.run()
-    report: "ExitReport" = app.exit_report
+    report: ExitReport = app.exit_report
     for line in report.lines:
         print(clean_text(line), file=sys.stderr)
     return report.exit_code

@@ -5,11 +5,13 @@ import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from workbench.model.errors import UsageError
 
 # struct sockaddr_un leaves 108 bytes for the path, the final zero included.
 LONGEST_SOCKET_PATH = 107
+DEFAULT_PORT = 8081
 
 
 def run_folder() -> Path:
@@ -32,14 +34,18 @@ def run_folder() -> Path:
         raise UsageError(f"the run folder {folder} is not owned by this user; set XDG_RUNTIME_DIR to one that is")
     if status.st_mode & 0o077:
         folder.chmod(0o700)
+    if len(os.fsencode(folder)) > LONGEST_SOCKET_PATH - len("/.4194304.socket"):
+        raise UsageError(
+            f"the path of the run folder {folder} is too long for a socket; set XDG_RUNTIME_DIR to another"
+        )
     return folder
 
 
 def socket_path(agent_id: str, pid: int) -> Path:
     """The socket of the supervisor `pid`; the agent's name is shortened where the path would be too long."""
     folder = run_folder()
-    room = LONGEST_SOCKET_PATH - len(os.fsencode(str(folder))) - len(f"/-{pid}.sock")
-    name = os.fsdecode(os.fsencode(agent_id)[: max(room, 1)])
+    room = LONGEST_SOCKET_PATH - len(os.fsencode(folder)) - len(f"/-{pid}.sock")
+    name = agent_id.encode("utf-8", "replace")[: max(room, 1)].decode("utf-8", "ignore")
     return folder / f"{name}-{pid}.sock"
 
 
@@ -55,45 +61,84 @@ class Address:
     url: str = ""
     path: str = ""
 
+    @property
+    def name(self) -> str:
+        """The agent's name, as the socket's file has it."""
+        return os.path.basename(self.path).rpartition("-")[0]
+
     def __str__(self) -> str:
         return self.path or self.url
 
 
+def agent_of(address: Address, agent_id: str) -> bool:
+    """Whether the supervisor at this socket is one of that agent, whose name may be shortened there."""
+    pid = os.path.basename(address.path).rpartition("-")[2].removesuffix(".sock")
+    return pid.isdecimal() and socket_path(agent_id, int(pid)).name == os.path.basename(address.path)
+
+
 def live_supervisors() -> list[Address]:
     """Every supervisor of this user that accepts a connection now. Sockets of dead ones are removed."""
-    found = []
     folder = run_folder()
+    found = []
     for path in [*sorted(folder.glob("*.sock")), *folder.glob(".*.socket")]:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1.0)
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink(missing_ok=True)  # nobody listens: its supervisor was killed
-            except OSError:
-                continue  # gone meanwhile, or too busy to answer: not one to offer
-            else:
-                if path.suffix == ".sock":
-                    found.append(Address(path=str(path)))
+        if not answers(path):
+            _remove_dead(path)
+        elif path.suffix == ".sock":
+            found.append(Address(path=str(path)))
     return found
+
+
+def answers(path: Path) -> bool:
+    """Somebody accepts connections at this socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove the socket of a supervisor that was killed; one that lives may only be about to listen."""
+    pid = path.name.removesuffix(".sock").removesuffix(".socket").rpartition("-")[2].lstrip(".")
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        return  # the number belongs to a process of somebody else by now
 
 
 def resolve(given: str | None) -> Address:
     """The supervisor that `given` names: a URL, a socket's path, or None for the only live one.
 
     Raises:
-        UsageError: there is none, or several to choose from.
+        UsageError: there is none, several to choose from, or no such address.
     """
-    if given:
-        if given.startswith(("http://", "https://")):
-            return Address(url=given.rstrip("/"))
-        if "/" in given or given.endswith(".sock"):
-            return Address(path=given)
-        return Address(url=f"http://{given}")
+    if given is not None:
+        return _from_text(given)
     found = live_supervisors()
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UsageError("no supervisor runs here; start one with `workbench AGENT`, or name one with a URL")
+        raise UsageError("no worker runs here; start one with `workbench AGENT`, or name one by its URL")
     choices = "\n".join(f"  {address}" for address in found)
-    raise UsageError(f"{len(found)} supervisors run here; name one of them:\n{choices}")
+    raise UsageError(f"{len(found)} workers run here; name one of them:\n{choices}")
+
+
+def _from_text(given: str) -> Address:
+    if given.endswith(".sock") or given.startswith(("/", "./", "../", "~")):
+        return Address(path=os.path.expanduser(given))
+    url = given if "://" in given else f"http://{given}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{given!r} is no address: {error}") from None
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bare or not url.isprintable() or " " in url:
+        raise UsageError(f"{given!r} is no address of a worker; give http://host:port, or the path of its socket")
+    if port is None and "://" not in given:
+        url = f"{url.rstrip('/')}:{DEFAULT_PORT}"
+    return Address(url=url.rstrip("/"))

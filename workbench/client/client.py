@@ -5,6 +5,7 @@ aiohttp is imported when the first connection is made: it costs as much as paint
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -98,9 +99,8 @@ class Client:
             async with self._session.request(method, path, json=body, timeout=limit) as answer:
                 raw = await answer.text()
                 content = json.loads(raw) if answer.content_type == "application/json" else raw
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            words = str(error) or type(error).__name__
-            raise ClientError(f"no answer from {self.address}: {words}") from error
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise ClientError(f"no answer from {self.address}: {_why(error)}") from error
         if answer.status >= 400:
             known = content if isinstance(content, dict) else {}
             text = known.get("message") or known.get("error") or str(content)[:200]
@@ -113,7 +113,9 @@ class Client:
         """Hand a job to the worker; the job as accepted."""
         body = {"room_id": room_id, "metadata": metadata, "force": force}
         given = {key: value for key, value in body.items() if value}
-        job: dict[str, Any] = await self.request("POST", "/jobs", given)
+        job = await self.request("POST", "/jobs", given)
+        if not isinstance(job, dict) or not isinstance(job.get("id"), str) or "status" not in job:
+            raise ClientError(f"what answers at {self.address} is no worker")
         return job
 
     async def end_job(self, job_id: str) -> None:
@@ -160,11 +162,14 @@ class Client:
                 async for message in socket:
                     if message.type is not aiohttp.WSMsgType.TEXT:
                         return
-                    frame = _fold(state, json.loads(message.data))
+                    try:
+                        frame = _fold(state, json.loads(message.data))
+                    except (KeyError, TypeError, ValueError) as error:
+                        raise ClientError(f"what answers at {self.address} is no worker: {error!r}") from error
                     state = frame.state
                     yield frame
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ClientError(f"no events from {self.address}: {error}") from error
+            raise ClientError(f"no events from {self.address}: {_why(error)}") from error
 
     @asynccontextmanager
     async def room(self, room_id: str) -> AsyncIterator["RoomLine"]:
@@ -182,6 +187,20 @@ class Client:
             raise ClientError(f"room {room_id} cannot be joined", error.status) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ClientError(f"room {room_id}: {error}") from error
+
+
+def _why(error: BaseException) -> str:
+    """Why there was no answer, without what only a programmer of the HTTP library can read."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno or 0
+        return os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return f"status {error.status}"
+    if isinstance(error, json.JSONDecodeError):
+        return "it is no worker"
+    return str(error) or type(error).__name__
 
 
 class RoomLine:

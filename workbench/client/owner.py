@@ -94,8 +94,10 @@ class Owner:
             if "socket" in news:
                 return Address(path=news["socket"])
             self._reap()
+            self.log_path.unlink(missing_ok=True)
             raise StartRefused(news["error"], news["exit_code"])
         ended = self._reap()
+        self.log_path.unlink(missing_ok=True)  # its last lines are told below
         words = "\n".join(ended.last_lines) or "it said nothing"
         raise StartRefused(f"the supervisor ended before it was up ({ended}):\n{words}", ended.exit_code or 1)
 
@@ -146,6 +148,8 @@ class Owner:
             if fd >= 0:
                 os.close(fd)
         self._orders = self._ready = -1
+        if self._child is not None and self._child.returncode == 0:
+            self.log_path.unlink(missing_ok=True)  # it ended as it should: nobody will want its last lines
 
     def last_lines(self) -> list[str]:
         """The end of the supervisor's log file."""

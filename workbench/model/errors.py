@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST_NAME = 80
+
 
 class WorkbenchError(Exception):
     """Something a user can understand and mend: says what, where and how; never shown as a traceback."""
@@ -36,5 +38,7 @@ class RestartBudgetSpent(WorkbenchError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A clause like `; did you mean 'x'?` naming the closest of `known`, or the empty string."""
+    if len(name) > LONGEST_NAME:
+        return ""  # nobody meant that, and comparing it would take its length squared
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -5,19 +5,22 @@ are all made from this model.
 """
 
 import math
+import re
 import warnings
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from workbench.model.errors import UsageError, nearest
+from workbench.model.errors import LONGEST_NAME, UsageError, nearest
 
 Effect = Literal["now", "next job", "restart"]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Fields of the VideoSDK SDK's own Options that have no meaning here: taken, kept, named once in a warning.
 SDK_ONLY = frozenset({"executor_type", "permissions", "signaling_base_url", "termination_timeout"})
+HIDDEN = "********"
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
 
 
 class OptionsError(UsageError):
@@ -26,7 +29,7 @@ class OptionsError(UsageError):
     def __init__(self, problems: list[tuple[str, str]], source: str = "") -> None:
         self.problems = problems
         where = f" ({source})" if source else ""
-        super().__init__("; ".join(f"{name}{where}: {text}" for name, text in problems))
+        super().__init__("; ".join(f"{name[:LONGEST_NAME]}{where}: {text}" for name, text in problems))
 
 
 def _share(value: float) -> float:
@@ -61,6 +64,7 @@ def _megabytes(default: float, help: str) -> Any:
     return _option(default, help, "now", unit="MB", allow_inf_nan=False, ge=0, le=16_777_216)
 
 
+_PATH = r"^[^\x00]+$"
 _REGISTER = _option(False, "take jobs from a registry", "restart")
 
 with warnings.catch_warnings():
@@ -105,16 +109,22 @@ with warnings.catch_warnings():
         auth_token: Annotated[SecretStr, AfterValidator(_token)] | None = _option(
             None, "token for the registry", "restart"
         )
-        auth_token_file: str | None = _option(None, "file holding that token, read before each connect", "restart")
+        auth_token_file: str | None = _option(
+            None, "file holding the registry token, read before each connect", "restart", pattern=_PATH
+        )
         log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)] = (
             _option("INFO", "least severe level of log records kept", "now")
         )
-        host: str = _option("127.0.0.1", "address the HTTP routes listen on", "restart", min_length=1, max_length=253)
+        host: str = _option(
+            "127.0.0.1", "address the HTTP routes listen on", "restart", max_length=253, pattern=r"^[\w.:%-]+$"
+        )
         port: int = _option(8081, "port the HTTP routes listen on; 0 takes a free one", "restart", ge=0, le=65535)
         control_token: Annotated[SecretStr, AfterValidator(_token)] | None = _option(
             None, "secret that control requests must bring when `host` is not a loopback address", "restart"
         )
-        control_token_file: str | None = _option(None, "file holding that secret", "restart")
+        control_token_file: str | None = _option(
+            None, "file holding that secret, read for each request", "restart", pattern=_PATH
+        )
         memory_warn_mb: float = _megabytes(500.0, "warn from this much memory of a job's whole process tree; 0 never")
         memory_limit_mb: float = _megabytes(
             0.0, "kill a job at this much memory of its whole process tree; 0 unlimited"
@@ -213,7 +223,9 @@ def plain(value: Any) -> Any:
 def shown(name: str, value: Any) -> Any:
     """A value as an answer or a screen may show it: secrets masked, infinity as null."""
     if name in SECRETS:
-        return "********" if value is not None else None
+        return HIDDEN if value is not None else None
+    if name == "registry_url" and value is not None:
+        return _CREDENTIALS.sub(HIDDEN, value)
     return None if isinstance(value, float) and math.isinf(value) else value
 
 
@@ -249,9 +261,17 @@ def problems_of(error: ValidationError) -> list[tuple[str, str]]:
         if item["type"] == "extra_forbidden":
             found.append((name, "no such option" + nearest(name, FIELDS)))
             continue
-        given = "********" if name in SECRETS else repr(item["input"])[:80]
-        found.append((name, f"must be {allowed(name)}, not {given}"))
+        found.append((name, f"must be {allowed(name)}, not {_given(name, item['input'])}"))
     return found
+
+
+def _given(name: str, value: object) -> str:
+    """The refused value as an error may show it."""
+    try:
+        text = repr(value)
+    except Exception:  # an object of the agent's that cannot even be shown
+        text = f"a {type(value).__name__}"
+    return HIDDEN if name in SECRETS else _CREDENTIALS.sub(HIDDEN, text)[:LONGEST_NAME]
 
 
 def allowed(name: str) -> str:
@@ -277,6 +297,10 @@ def allowed(name: str) -> str:
         return "an address that starts with https://, http://, ws:// or wss://"
     if name == "agent_id":
         return "1 to 128 letters, digits or any of _ . : @ -"
+    if name == "host":
+        return "a host's name or address, for example 127.0.0.1 or ::"
+    if name.endswith("_file"):
+        return "the path of a file"
     return "a token without blanks or line breaks" if name in SECRETS else "a text that is not empty"
 
 

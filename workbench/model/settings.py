@@ -50,11 +50,14 @@ class Layers:
             OptionsError: two values that somebody set contradict each other.
         """
         values: dict[str, Given] = {}
-        for layer in ORDER:
+        rank: dict[str, int] = {}
+        for number, layer in enumerate(ORDER):
             values.update(self.by_name[layer])
+            rank.update(dict.fromkeys(self.by_name[layer], number))
         if "agent_id" not in values:
             values["agent_id"] = Given(self.agent_stem, "derived: the file's name")
         _settle(values)
+        _choose_tokens(values, rank)
         options = Options.model_construct(set(values), **{name: given.value for name, given in values.items()})
         return Settings(options, {name: given.source for name, given in values.items()})
 
@@ -105,7 +108,7 @@ def _settle(values: dict[str, Given]) -> None:
         both = (
             f"{weak} = {value(weak):g} ({values[weak].source}), {strong} = {value(strong):g} ({values[strong].source})"
         )
-        return OptionsError([(weak, f"{words}: {both}; change one of the two")])
+        return OptionsError([(weak, f"must be {words}: {both}; change one of the two")])
 
     def set_by_somebody(name: str) -> bool:  # a preset is a set of other defaults: it yields, too
         return name in values and not values[name].source.startswith("preset ")
@@ -125,9 +128,18 @@ def _settle(values: dict[str, Given]) -> None:
     if value("memory_limit_mb") > 0 and value("memory_warn_mb") > value("memory_limit_mb"):
         limit = value("memory_limit_mb")
         if set_by_somebody("memory_warn_mb") and set_by_somebody("memory_limit_mb"):
-            raise clash("memory_warn_mb", "memory_limit_mb", "must not be above memory_limit_mb")
+            raise clash("memory_warn_mb", "memory_limit_mb", "at most memory_limit_mb")
         values["memory_warn_mb"] = Given(0.8 * limit, "derived: 80 % of memory_limit_mb")
+
+
+def _choose_tokens(values: dict[str, Given], rank: Mapping[str, int]) -> None:
+    """A token and its file are one setting: the stronger layer's counts; two of one layer contradict each other."""
     for token in ("auth_token", "control_token"):
-        if value(token) is not None and value(token + "_file") is not None:
-            both = f"set by {values[token].source} and {values[token + '_file'].source}"
-            raise OptionsError([(token, f"give the token or {token}_file, not both ({both})")])
+        both = [name for name in (token, token + "_file") if name in values and values[name].value is not None]
+        if len(both) < 2:
+            continue
+        if rank[both[0]] == rank[both[1]]:
+            where = f"set by {values[both[0]].source} and {values[both[1]].source}"
+            raise OptionsError([(token, f"give the token or {token}_file, not both ({where})")])
+        weak, strong = sorted(both, key=rank.__getitem__)
+        values[weak] = Given(None, f"derived: {strong} is given by {values[strong].source}")

@@ -6,6 +6,10 @@ text line passes `clean_text` first; nothing else in the project may strip or es
 
 import re
 
+# What may name a room: it stands in paths of routes.
+ROOM_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+ROOM_ID_WORDS = "1 to 128 letters, digits or any of _ . : -"
+
 # C0 (but tab), DEL and C1; zero-width and bidirectional controls; line separators that a terminal or
 # a log reader may take for a new line; lone surrogates, which cannot be encoded.
 _UNSAFE = re.compile(
@@ -15,6 +19,7 @@ _UNSAFE = re.compile(
 _ANSI = re.compile(
     r"\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|[@-Z\\-_])|[\ufe00-\ufe0f]"
 )
+ROOM_FOR_NOTE = 32
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -29,18 +34,22 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def clean_text(text: str, limit: int = 8192) -> str:
-    """One line of `text` that no terminal will act on.
+    """One line of `text` that no terminal will act on, at most `limit` characters long.
 
     Complete colour and cursor sequences (and emoji variation selectors) are dropped, any other control
-    character is made visible, a tab becomes four spaces. What is longer than `limit` characters is cut, and
-    the number left out is told.
+    character is made visible, a tab becomes four spaces. Where something is left out, the line says how much.
     """
-    cut = len(text) - limit
-    if cut > 0:
+    beyond = len(text) - limit
+    if beyond > 0:
         text = text[:limit]
     if not text.isascii() or not text.isprintable():
         text = _UNSAFE.sub(_visible, _ANSI.sub("", text)).replace("\t", "    ")
-    return f"{text} \u2026 +{cut} characters" if cut > 0 else text
+    if beyond <= 0 and len(text) <= limit:
+        return text
+    if limit < 2 * ROOM_FOR_NOTE:
+        return text[: limit - 1] + "\u2026"
+    kept = text[: limit - ROOM_FOR_NOTE]
+    return f"{kept} \u2026 +{max(beyond, 0) + len(text) - len(kept)} characters"
 
 
 def clean_lines(text: str, limit: int = 8192) -> list[str]:

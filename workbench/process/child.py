@@ -1,24 +1,28 @@
 """The supervisor's end of one child: its channel, its output, its beat, its figures in procfs."""
 
 import asyncio
+import contextlib
 import json
 import os
-import signal
 import socket
-from typing import Any, Protocol
+import time
+from collections import deque
+from typing import Protocol
 
-from workbench.process import wire
+from workbench.agent.problem import Problem
+from workbench.process import speech, wire
 from workbench.process.pipes import LinePipe
 from workbench.process.sampling import ProcFiles
 
 MAX_UNSENT = 8 * 1024 * 1024
+DUMP_KEPT = 400  # lines of stack dumps: the last ones may be its last words
 
 
 class ChildEvents(Protocol):
     """Whom a child reports to."""
 
-    def child_said(self, child: "Child", message: dict[str, Any]) -> None:
-        """A frame of its channel."""
+    def child_said(self, child: "Child", said: speech.Said) -> None:
+        """A frame of its channel, understood."""
 
     def child_closed(self, child: "Child") -> None:
         """Its channel is closed: mostly it has just ended."""
@@ -40,18 +44,29 @@ class Child:
         self.id = process_id
         self.generation = generation
         self.beat_slot = beat_slot
+        self.asked_at = time.monotonic()
         self.pid = 0
         self.job_id: str | None = None
         self.files: ProcFiles | None = None
-        self.dump: list[str] = []
+        self.helpers: list[int] = []  # what it started, as last seen
+        self.dump: deque[str] = deque(maxlen=DUMP_KEPT)
+        self.init_problem: Problem | None = None  # why it could not become ready, in its own words
+        self.ready_ms: float | None = None  # it was ready before its pid was known
+        self.pinged_at: float | None = None
+        self.asked_for_stack = False
         self._events = events
-        self._sock, self._far = socket.socketpair()
-        self._sock.setblocking(False)
         self._decoder = wire.Decoder()
         self._unsent = bytearray()
         self._reading = False
-        self.output = LinePipe(lambda lines, cut: events.child_wrote(self, lines, cut))
-        self.records = LinePipe(lambda lines, cut: events.child_logged(self, lines, cut))
+        self._sock, self._far = socket.socketpair()
+        self._sock.setblocking(False)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._sock.close)
+            on_failure.callback(self._far.close)
+            self.output = LinePipe(lambda lines, cut: events.child_wrote(self, lines, cut))
+            on_failure.callback(self.output.close)
+            self.records = LinePipe(lambda lines, cut: events.child_logged(self, lines, cut))
+            on_failure.pop_all()
 
     def far_fds(self) -> list[int]:
         """What the child gets: channel, output, records."""
@@ -72,7 +87,7 @@ class Child:
         self.pid = pid
         self.files = ProcFiles(pid)
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, object]) -> None:
         """Send a frame; never blocks. A child that does not read is cut off at `MAX_UNSENT`."""
         if not self._reading:
             return
@@ -85,26 +100,23 @@ class Child:
 
     def signal(self, number: int, *, group: bool) -> None:
         """Signal the process, or its whole group; one that has gone is no error."""
-        if not self.pid:
-            return
-        try:
-            if group:
-                os.killpg(self.pid, number)
-            else:
-                os.kill(self.pid, number)
-        except ProcessLookupError:
-            if group and number == signal.SIGKILL:  # forked, but not yet the leader of its own group
-                self.signal(number, group=False)
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                (os.killpg if group else os.kill)(self.pid, number)
+
+    def hear_out(self) -> None:
+        """Take what it has printed and logged so far: what it says next on its channel came after that."""
+        self.output.drain()
+        self.records.drain()
 
     def close(self) -> None:
-        """Take what it still had to say, then let go of every descriptor. Call it once, after the reaping."""
+        """Take what it still had to say, then let go of every descriptor. Call it after the reaping."""
         if self._reading:
             while self._read():
-                pass
+                continue
             self._stop_reading()
         self._sock.close()
-        if self._far.fileno() >= 0:
-            self._far.close()
+        self._far.close()
         self.output.close()
         self.records.close()
         if self.files is not None:
@@ -147,11 +159,12 @@ class Child:
             self._events.child_closed(self)
             return False
         try:
-            for message in self._decoder.feed(data):
-                self._events.child_said(self, message)
-        except (wire.WireError, KeyError, TypeError, ValueError) as error:
+            said = [speech.understand(message) for message in self._decoder.feed(data)]
+        except wire.WireError as error:
             self._spoilt(f"it does not speak our protocol: {error}")
             return False
+        for one in said:
+            self._events.child_said(self, one)
         return self._reading
 
 
@@ -161,6 +174,6 @@ def parse_record(line: bytes) -> tuple[str, str, str] | None:
         return None
     try:
         level, logger, text = json.loads(line)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return str(level), str(logger), str(text)

@@ -1,14 +1,18 @@
 """Starting a zygote and asking it for children; also the second start method, where it becomes the child."""
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
+from workbench.process import mark
 from workbench.process.pipes import LinePipe
 from workbench.process.reaper import ExitStatus, Reaper
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
@@ -41,14 +45,23 @@ class Zygote:
     ) -> None:
         self.generation = generation
         self.pid = 0
+        self.spoilt = ""  # why it cannot be understood
+        self._born = 0.0
+        self._alive = self._listening = False
         self._said, self._gone = said, gone
         self._sock, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.setblocking(False)
         self._waiting: list[tuple[bytes, list[int]]] = []
-        self.output = LinePipe(lambda lines, cut: wrote(self, lines, False))
-        self.records = LinePipe(lambda lines, cut: wrote(self, lines, True))
+        self._leaving = False
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._sock.close)
+            on_failure.callback(self._far.close)
+            self.output = LinePipe(lambda lines, cut: wrote(self, lines, False))
+            on_failure.callback(self.output.close)
+            self.records = LinePipe(lambda lines, cut: wrote(self, lines, True))
+            on_failure.pop_all()
 
-    def start(self, lifeline_read: int, beats_fd: int, order: dict[str, Any]) -> None:
+    def start(self, lifeline_read: int, beats_fd: int, order: dict[str, Any], own_mark: str) -> None:
         """Start the program and hand it its order.
 
         Raises:
@@ -58,70 +71,60 @@ class Zygote:
             1: self.output.write_fd, 2: self.output.write_fd, CONTROL_FD: self._far.fileno(),
             LIFELINE_FD: lifeline_read, RECORDS_FD: self.records.write_fd, BEATS_FD: beats_fd,
         }  # fmt: skip
-        # Copies high up first, so that placing one at its number does not overwrite another.
-        high = {target: _above(fd) for target, fd in fds.items()}
-        actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-        ]
-        actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in high.items()]
+        self._born = time.monotonic()
         try:
-            self.pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-P", "-c", PROGRAM],
-                child_environment(),
-                file_actions=actions,
-                setsid=True,
-                setsigmask=[],
-                setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP],
-            )
-        finally:
-            for fd in high.values():
-                os.close(fd)
+            self._sock.send(json.dumps(order).encode())
+            self.pid = _spawn(fds, {**child_environment(), mark.NAME: own_mark})
+        except OSError:
+            self._let_go()
+            raise
+        self._alive = True
         self._far.close()
         self.output.close_write()
         self.records.close_write()
-        self._sock.send(json.dumps(order).encode())
 
-    def listen(self, reaper: Reaper) -> None:
-        """Hear its answers and its end on the running loop."""
+    def listen(self, reaper: Reaper, *, with_group: bool = False) -> None:
+        """Hear its answers and its end on the running loop; `with_group`: its helpers end with it."""
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._read)
+        self._listening = True
         self.output.start()
         self.records.start()
-        reaper.claim(self.pid, lambda status: self._ended(status))
+        reaper.claim(self.pid, self._ended, since=self._born, with_group=with_group)
 
     def hand_over(self, request: dict[str, Any], fds: list[int]) -> None:
-        """Ask for a child with these descriptors. The descriptors may be closed on return."""
-        data = json.dumps(request).encode()
-        copies = [os.dup(fd) for fd in fds]  # ours until sent: a full socket may make the request wait
-        self._waiting.append((data, copies))
+        """Ask for a child with these descriptors. The descriptors may be closed on return.
+
+        Raises:
+            OSError: no descriptors are left.
+        """
+        copies: list[int] = []
+        try:
+            for fd in fds:
+                copies.append(os.dup(fd))  # ours until sent: a full socket may make the request wait
+        except OSError:
+            _close_all(copies)
+            raise
+        self._waiting.append((json.dumps(request).encode(), copies))
         self._flush()
 
     def dismiss(self) -> None:
-        """Let it leave: it goes when it finds its socket closed."""
-        if self._sock.fileno() >= 0:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._sock.fileno())
-            loop.remove_writer(self._sock.fileno())
-            self._sock.close()
+        """Let it leave once it has answered every request it was sent; its last answers are still heard."""
+        self._leaving = True
         self._drop_waiting()
+        if self._listening:
+            asyncio.get_running_loop().remove_writer(self._sock.fileno())
+            with contextlib.suppress(OSError):  # it has gone already
+                self._sock.shutdown(socket.SHUT_WR)
 
     def kill(self) -> None:
         """End it now, with everything it started while loading."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-
-    def signal(self, number: int) -> None:
-        """Signal the zygote itself; one that has gone is no error."""
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            return
+        if self._alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting and self._sock.fileno() >= 0:
+        while self._waiting and not self._leaving:
             data, fds = self._waiting[0]
             try:
                 socket.send_fds(self._sock, [data], fds)
@@ -132,15 +135,13 @@ class Zygote:
                 self._drop_waiting()  # it has ended; the reaper tells, and the slots are freed there
                 return
             self._waiting.pop(0)
-            for fd in fds:
-                os.close(fd)
-        if self._sock.fileno() >= 0:
+            _close_all(fds)
+        if self._listening:
             loop.remove_writer(self._sock.fileno())
 
     def _drop_waiting(self) -> None:
         for _, fds in self._waiting:
-            for fd in fds:
-                os.close(fd)
+            _close_all(fds)
         self._waiting.clear()
 
     def _read(self) -> bool:
@@ -153,20 +154,60 @@ class Zygote:
         if not data:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             return False
-        self._said(self, json.loads(data))
+        try:
+            message = json.loads(data)
+            if message["t"] not in ("loaded", "failed", "forked"):
+                raise ValueError(f"an unknown message {message['t']!r:.40}")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self.spoilt = f"something wrote into the zygote's control socket, descriptor {CONTROL_FD} ({error!r:.200})"
+            self.kill()
+            return False
+        self._said(self, message)
         return True
 
     def _ended(self, status: ExitStatus) -> None:
-        if self._sock.fileno() >= 0:
-            while self._read():
-                pass
-        self.dismiss()
-        self.output.close()
-        self.records.close()
+        self._alive = False
+        while self._read():
+            continue
+        self._let_go()
         self._gone(self, status)
 
+    def _let_go(self) -> None:
+        self._drop_waiting()
+        if self._listening:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._sock.fileno())
+            loop.remove_writer(self._sock.fileno())
+            self._listening = False
+        self._sock.close()
+        self._far.close()
+        self.output.close()
+        self.records.close()
 
-def _above(fd: int) -> int:
-    import fcntl
 
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+def _spawn(fds: dict[int, int], environment: dict[str, str]) -> int:
+    """Start the zygote's program with each descriptor at its number; its pid."""
+    high: dict[int, int] = {}
+    try:
+        for target, fd in fds.items():  # copies high up first, so that placing one does not overwrite another
+            high[target] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+        actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        ]
+        actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in high.items()]
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-c", PROGRAM],
+            environment,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP],
+        )
+    finally:
+        _close_all(list(high.values()))
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

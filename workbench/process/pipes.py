@@ -34,6 +34,13 @@ class LinePipe:
             os.close(self.write_fd)
             self.write_fd = -1
 
+    def drain(self) -> None:
+        """Take what is in the pipe now: its writer has said something elsewhere that comes after it."""
+        if self.read_fd >= 0:
+            for _ in range(READS_PER_TURN):
+                if not self._read_some():
+                    return
+
     def close(self) -> None:
         """Take what is in the pipe, then close it; a helper that still holds the other end is not waited for."""
         self.close_write()

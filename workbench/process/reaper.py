@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,15 @@ class ExitStatus:
 
     exit_code: int | None
     signal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who is told of an end. `dying` is called for all that ended together before the first `tell`."""
+
+    tell: Callable[[ExitStatus], None]
+    dying: Callable[[], None] | None
+    with_group: bool
 
 
 def become_subreaper() -> None:
@@ -40,8 +50,8 @@ class Reaper:
     """
 
     def __init__(self) -> None:
-        self._claims: dict[int, Callable[[ExitStatus], None]] = {}
-        self._unclaimed: OrderedDict[int, ExitStatus] = OrderedDict()
+        self._claims: dict[int, Claim] = {}
+        self._unclaimed: OrderedDict[int, tuple[ExitStatus, float]] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -55,13 +65,31 @@ class Reaper:
         if self._loop is not None:
             self._loop.remove_signal_handler(signal.SIGCHLD)
 
-    def claim(self, pid: int, tell: Callable[[ExitStatus], None]) -> None:
-        """Call `tell` when `pid` has ended; at once (from the loop) if it has already."""
-        status = self._unclaimed.pop(pid, None)
-        if status is not None and self._loop is not None:
+    def claim(
+        self,
+        pid: int,
+        tell: Callable[[ExitStatus], None],
+        *,
+        since: float,
+        dying: Callable[[], None] | None = None,
+        with_group: bool = False,
+    ) -> None:
+        """Call `tell` when `pid` has ended; at once (from the loop) if it has already.
+
+        Args:
+            since: monotonic time before which the process cannot have ended: what bore its pid earlier was another.
+            dying: called first, for all processes that are found dead together.
+            with_group: take the process group along while the pid cannot have become somebody else's yet.
+        """
+        status, at = self._unclaimed.pop(pid, (None, 0.0))
+        if status is not None and at >= since and self._loop is not None:
+            if dying is not None:
+                dying()
+            if with_group:
+                _kill_group(pid)
             self._loop.call_soon(tell, status)
         else:
-            self._claims[pid] = tell
+            self._claims[pid] = Claim(tell, dying, with_group)
 
     def is_claimed(self, pid: int) -> bool:
         """The pid is a child somebody here answers for."""
@@ -69,22 +97,51 @@ class Reaper:
 
     def reap(self) -> None:
         """Reap every child that has ended."""
-        while True:
-            try:
-                result = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
-            except ChildProcessError:
-                return
-            if result is None:
-                return
-            killed = result.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-            status = ExitStatus(None if killed else result.si_status, _name(result.si_status) if killed else None)
-            tell = self._claims.pop(result.si_pid, None)
-            if tell is not None:
-                tell(status)
+        ended: list[tuple[Claim, ExitStatus]] = []
+        while (pid := _dead_child()) is not None:
+            claim = self._claims.pop(pid, None)
+            if claim is not None and claim.with_group:
+                _kill_group(pid)
+            status = _collect(pid)
+            if claim is not None:
+                ended.append((claim, status))
                 continue
-            self._unclaimed[result.si_pid] = status
+            self._unclaimed[pid] = status, time.monotonic()
             while len(self._unclaimed) > UNCLAIMED_KEPT:
                 self._unclaimed.popitem(last=False)
+        for claim, _ in ended:
+            if claim.dying is not None:
+                claim.dying()
+        for claim, status in ended:
+            try:
+                claim.tell(status)
+            except Exception as error:  # the others have ended all the same, and nobody else would tell of it
+                assert self._loop is not None
+                self._loop.call_exception_handler({"message": "an exit could not be handled", "exception": error})
+
+
+def _dead_child() -> int | None:
+    """A child that has ended and is not reaped yet."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return found.si_pid if found is not None else None
+
+
+def _collect(pid: int) -> ExitStatus:
+    result = os.waitid(os.P_PID, pid, os.WEXITED)
+    assert result is not None
+    if result.si_code in (os.CLD_KILLED, os.CLD_DUMPED):
+        return ExitStatus(None, _name(result.si_status))
+    return ExitStatus(result.si_status, None)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return  # it was alone in its group, or had not made one yet
 
 
 def _name(number: int) -> str:

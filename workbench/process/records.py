@@ -1,5 +1,6 @@
 """The child's side of logging: records as JSON lines on a pipe of their own, beside raw stdout and stderr."""
 
+import contextlib
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import traceback
 from workbench.process.wire import RECORDS_FD
 
 LONGEST = 32 * 1024
+LONGEST_LINE = 60 * 1024  # the supervisor cuts a line at 64 KB, and half a record is none
 
 
 class RecordHandler(logging.Handler):
@@ -22,13 +24,22 @@ class RecordHandler(logging.Handler):
                 text += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
             if record.stack_info:
                 text += "\n" + record.stack_info
-            line = json.dumps([record.levelname, record.name, text[:LONGEST]])
-            write_all(RECORDS_FD, line.encode("utf-8", "backslashreplace") + b"\n")
-        except OSError:
-            self.acquire()  # the supervisor no longer reads: it is gone, and the lifeline ends this process
-            self.release()
+            line = _line(record.levelname, record.name, text)
         except Exception:
             self.handleError(record)
+            return
+        with contextlib.suppress(OSError):  # the supervisor no longer reads: it is gone, and this process follows
+            write_all(RECORDS_FD, line)
+
+
+def _line(level: str, name: str, text: str) -> bytes:
+    """One JSON line, its text cut until it fits: a character may need six bytes."""
+    room = LONGEST
+    while True:
+        line = json.dumps([level, name[:200], text[:room]], ensure_ascii=False).encode("utf-8", "backslashreplace")
+        if len(line) < LONGEST_LINE:
+            return line + b"\n"
+        room //= 2
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -37,7 +37,6 @@ class ChildSetup:
     generation: int
     beat_slot: int
     log_level: str
-    tag: str
 
 
 class Channel:
@@ -48,8 +47,9 @@ class Channel:
         self._sock.setblocking(False)
         self._out = bytearray()
         self._decoder = wire.Decoder()
-        self._writable = asyncio.Event()
+        self._writable, self._empty = asyncio.Event(), asyncio.Event()
         self._writable.set()
+        self._empty.set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, handle: Callable[[dict[str, Any]], None]) -> None:
@@ -65,6 +65,10 @@ class Channel:
     async def drained(self) -> None:
         """Wait while more than a megabyte waits to be sent."""
         await self._writable.wait()
+
+    async def sent(self) -> None:
+        """Wait until all that was posted is in the kernel's hands: it arrives even if this process dies now."""
+        await self._empty.wait()
 
     def finish(self) -> None:
         """Send everything that waits, blocking."""
@@ -84,6 +88,7 @@ class Channel:
         else:
             self._loop.remove_writer(self._sock.fileno())
         (self._writable.clear if len(self._out) > HIGH_WATER else self._writable.set)()
+        (self._empty.clear if self._out else self._empty.set)()
 
     def _read(self, handle: Callable[[dict[str, Any]], None]) -> None:
         try:
@@ -110,6 +115,7 @@ class Runner:
         self.process = ProcessInfo(os.getpid(), setup.generation)
         self._jobs: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._current: Attempt | None = None
+        self._early: list[dict[str, Any]] = []  # news for a job that has not begun
 
     async def live(self) -> int:
         """Until the supervisor says `exit`, which it does after one job unless processes are reused."""
@@ -150,14 +156,18 @@ class Runner:
         await attempt.run(_rehearsal)
 
     async def _run(self, frame: dict[str, Any]) -> None:
+        self.channel.post({"t": "taken", "job": frame["id"]})
         try:
             context = self.agent.make_context()
-        except Exception as error:
-            end = {"reason": "raised", "error": error_line(error, self.root)}
-            log.exception("jobctx failed")
-            self._tell_end(frame, end, seen=False)
+            attempt = Attempt(frame, context, self.process, self.channel, self.root)
+        except BaseException as error:
+            log.error("jobctx failed", exc_info=error)
+            self._tell_end(frame, ending_of(error, self.root, "jobctx"), seen=False)
             return
-        attempt = self._current = Attempt(frame, context, self.process, self.channel, self.root)
+        self._current = attempt
+        early, self._early = self._early, []
+        for news in early:
+            self._handle(news)
         end = await attempt.run(self.agent.entrypoint)
         self._current = None
         self._tell_end(frame, end, seen=attempt.end_seen)
@@ -180,6 +190,8 @@ class Runner:
             logging.getLogger().setLevel(frame["level"])
         elif attempt is not None and frame.get("job") == attempt.id:
             attempt.handle(frame)
+        elif attempt is None:
+            self._early.append(frame)
 
 
 class Nowhere:
@@ -190,6 +202,9 @@ class Nowhere:
         wire.encode(frame)
 
     async def drained(self) -> None:
+        """Nothing waits."""
+
+    async def sent(self) -> None:
         """Nothing waits."""
 
 
@@ -212,27 +227,19 @@ class Attempt:
     async def run(self, entrypoint: Any) -> dict[str, Any]:
         """Run to the end and say how it ended: reason, error, exit code."""
         self._task = asyncio.current_task()
-        end: dict[str, Any]
+        end: dict[str, Any] = {"reason": "returned"}
         self._link.post({"t": "started", "job": self.id, "attempt": self._number, "at": time.monotonic()})
         try:
+            await self._link.sent()  # or a death at its first line would look as if it had never begun
             await entrypoint(self.context)
-            end = {"reason": "returned"}
-        except asyncio.CancelledError as error:
-            end = {"reason": "cancelled", "error": error_line(error, self._root)}
-            if self._task is not None:
-                self._task.uncancel()
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
-            end = {
-                "reason": "exited",
-                "exit_code": code,
-                "error": f"the entrypoint called sys.exit({error.code!r})",
-            }
         except BaseException as error:
-            logging.getLogger("workbench.job").error("the entrypoint raised", exc_info=error)
-            end = {"reason": "raised", "error": error_line(error, self._root)}
+            if not isinstance(error, asyncio.CancelledError | SystemExit):
+                log.error("the entrypoint raised", exc_info=error)
+            end = ending_of(error, self._root, "the entrypoint")
         self.context.room.end()
-        self._task = None
+        task, self._task = self._task, None
+        while task is not None and task.cancelling():
+            task.uncancel()  # this job was cancelled, not the next one in this process
         await self.context.run_callbacks()
         return end
 
@@ -251,6 +258,16 @@ class Attempt:
         elif kind == "cancel" and self._task is not None:
             self.end_seen = True
             self._task.cancel("the job was asked to end")
+
+
+def ending_of(error: BaseException, root: str, what: str) -> dict[str, Any]:
+    """How a job ended that `error` ended."""
+    if isinstance(error, asyncio.CancelledError):
+        return {"reason": "cancelled", "error": error_line(error, root)}
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
+        return {"reason": "exited", "exit_code": code, "error": f"{what} called sys.exit({error.code!r:.200})"}
+    return {"reason": "raised", "error": error_line(error, root)}
 
 
 class _JobLink:
@@ -301,7 +318,6 @@ def _settle_in(setup: ChildSetup) -> None:
     records.install(setup.log_level)
     with open(wire.RECORDS_FD, "wb", closefd=False, buffering=0) as pipe:
         faulthandler.register(DUMP_SIGNAL, file=pipe, all_threads=True)
-    os.environ["WORKBENCH_PROCESS"] = setup.tag
     evidence.forget_made_loop()
     numpy = sys.modules.get("numpy")
     if numpy is not None and hasattr(numpy, "random"):

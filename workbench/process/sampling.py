@@ -1,8 +1,13 @@
 """Figures of processes from procfs, read through descriptors that stay open: microseconds a process."""
 
 import os
+from collections import Counter
+from collections.abc import Iterable
+
+from workbench.process.tree import children_of, fields_of, pids_in
 
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
+KB_MB = 1024 / 1e6
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -14,38 +19,23 @@ class ProcFiles:
         self._statm = _open(pid, "statm")
         self._stat = _open(pid, "stat")
         self._children = _open(pid, f"task/{pid}/children")
-        self.shared_pages = 0
 
     def memory_pages(self) -> int:
-        """Resident pages without those shared with the zygote since the fork; 0 when it has gone."""
+        """Resident pages; 0 when it has gone."""
         raw = _read(self._statm, 128)
-        return max(0, int(raw.split()[1]) - self.shared_pages) if raw else 0
+        return int(raw.split()[1]) if raw else 0
 
     def cpu_s(self) -> float:
         """CPU seconds used so far."""
-        raw = _read(self._stat, 1024)
-        if not raw:
-            return 0.0
-        fields = raw[raw.rindex(b")") + 2 :].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def threads(self) -> int:
-        """How many threads it has."""
-        raw = _read(self._stat, 1024)
-        return int(raw[raw.rindex(b")") + 2 :].split()[17]) if raw else 0
+        fields = fields_of(_read(self._stat, 1024))
+        return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
 
     def children(self) -> list[int]:
         """Its direct children; those of its other threads only when it has some."""
-        own = [int(pid) for pid in _read(self._children, 4096).split()]
-        if self.threads() > 1:
-            try:
-                for task in os.listdir(f"/proc/{self.pid}/task"):
-                    if task != str(self.pid):
-                        with open(f"/proc/{self.pid}/task/{task}/children", "rb") as listing:
-                            own += [int(pid) for pid in listing.read().split()]
-            except OSError:
-                return own  # a thread, or the whole process, ended meanwhile
-        return own
+        fields = fields_of(_read(self._stat, 1024))
+        if fields and int(fields[17]) > 1:
+            return children_of(self.pid)
+        return pids_in(_read(self._children, 1 << 16))
 
     def close(self) -> None:
         """Close the files."""
@@ -55,50 +45,47 @@ class ProcFiles:
         self._statm = self._stat = self._children = -1
 
 
-def tree_pages(files: ProcFiles) -> int:
-    """Resident pages of a process and of everything below it."""
-    total = files.memory_pages()
-    below, seen = files.children(), set()
-    while below:
-        pid = below.pop()
-        if pid in seen:
-            continue
-        seen.add(pid)
+def resident_mb(pids: Iterable[int]) -> float:
+    """Resident memory of some processes together, what they share counted for each."""
+    pages = 0
+    for pid in pids:
         try:
             with open(f"/proc/{pid}/statm", "rb") as statm:
-                total += int(statm.read().split()[1])
-            with open(f"/proc/{pid}/task/{pid}/children", "rb") as listing:
-                below += [int(p) for p in listing.read().split()]
+                pages += int(statm.read().split()[1])
         except (OSError, IndexError):
             continue  # ended meanwhile
-    return total
+    return pages * PAGE_MB
 
 
-def descendants(pid: int) -> list[int]:
-    """Every process below `pid`, nearest first."""
-    found, queue = [], [pid]
-    while queue:
-        current = queue.pop(0)
-        try:
-            for task in os.listdir(f"/proc/{current}/task"):
-                with open(f"/proc/{current}/task/{task}/children", "rb") as listing:
-                    new = [int(p) for p in listing.read().split()]
-                found += new
-                queue += new
-        except OSError:
-            continue  # ended meanwhile
-    return found
+def exact_mb(pid: int, helpers: Iterable[int]) -> float | None:
+    """A process's own memory, with helpers that of all together; slow. None when the kernel does not say.
+
+    What only this process maps is its own (what it wrote to of the zygote's pages is). With helpers, each page
+    counts for as much as it has users: a helper that was forked shares most of its pages with the job.
+    """
+    helpers = list(helpers)
+    if not helpers:
+        found = _rollup(pid)
+        return None if found is None else (found[b"Private_Clean:"] + found[b"Private_Dirty:"]) * KB_MB
+    total = 0
+    for one in (pid, *helpers):
+        found = _rollup(one)
+        if found is None:
+            return None
+        total += found[b"Pss:"]
+    return total * KB_MB
 
 
-def environment_of(pid: int) -> dict[str, str]:
-    """The environment a process was started with; empty when it cannot be read."""
+def _rollup(pid: int) -> "Counter[bytes] | None":
+    """Kilobytes by name; all 0 for a process that has ended."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            raw = file.read(1 << 20)
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
+            lines = [line.split() for line in rollup.readlines()[1:]]
+    except (ProcessLookupError, FileNotFoundError):
+        return Counter()
     except OSError:
-        return {}
-    pairs = (item.partition(b"=") for item in raw.split(b"\0") if item)
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+        return None
+    return Counter({parts[0]: int(parts[1]) for parts in lines if len(parts) > 1})
 
 
 class CpuClock:
@@ -113,7 +100,11 @@ class CpuClock:
 
     def share(self, now: float) -> float | None:
         """Mean since the last call; None the first time, or for a reading that cannot be."""
-        used = self._used_s()
+        try:
+            used = self._used_s()
+        except (OSError, KeyError, ValueError):  # the container's files are gone, or mean something else now
+            self._last = None
+            return None
         last, self._last = self._last, (now, used)
         if last is None or now <= last[0] or used < last[1]:
             return None

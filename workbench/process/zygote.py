@@ -14,16 +14,18 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from typing import Any, NoReturn
 
 from workbench.agent import job as jobs
 from workbench.agent import loading
 from workbench.agent.problem import problem_of
-from workbench.process import evidence, lifeline, records
+from workbench.process import evidence, lifeline, mark, records
 from workbench.process.beats import Beats
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
 MAX_REQUEST = 64 * 1024
+MAX_FILES_BYTES = 100 * 1024  # what is told travels in one message, and those are bounded by the kernel
 SLOW_IMPORT_S = 2.0
 
 
@@ -37,6 +39,7 @@ class Zygote:
         self.began = time.perf_counter()
         self.fds_before: dict[int, str] = {}
         self.root = ""
+        self.stamp = mark.Stamp()
 
     def run(self) -> NoReturn:
         """Load, report, serve."""
@@ -82,6 +85,7 @@ class Zygote:
         self._serve(job)
 
     def _serve(self, job: jobs.WorkerJob) -> NoReturn:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the agent may have ignored it: then nothing could be waited for
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
         while True:
@@ -98,34 +102,58 @@ class Zygote:
     def _fork(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> None:
         """Fork twice, so that the kernel makes the supervisor (a subreaper) the job's parent."""
         _flush()
-        read, write = os.pipe()
-        middle = os.fork()
-        if middle == 0:
-            try:
-                pid = os.fork()
-            except OSError as error:
-                os.write(write, f"!{error.strerror}".encode())
-                os._exit(1)
-            if pid == 0:
-                os.close(read)
-                os.close(write)
-                self._become(job, request, fds)
-            os.write(write, str(pid).encode())
-            os._exit(0)
-        os.close(write)
+        try:
+            answer = self._fork_twice(job, request, fds)
+        except OSError as error:
+            answer = {"error": error.strerror or "the kernel refused"}
         for fd in fds:
             os.close(fd)
+        self._say({"t": "forked", "id": request["id"], **answer})
+
+    def _fork_twice(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        if len(fds) != 3:
+            return {"error": "no descriptors are left in the zygote"}
+        read, write = os.pipe()
+        try:
+            middle = os.fork()
+            if middle == 0:
+                os.close(read)
+                self._fork_again(job, request, fds, write)
+        except OSError:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
         answer = os.read(read, 200).decode()
         os.close(read)
         os.waitpid(middle, 0)  # the job belongs to the supervisor once the one between is gone
-        done: dict[str, Any] = {"t": "forked", "id": request["id"]}
-        done.update({"error": answer[1:]} if answer.startswith("!") or not answer else {"pid": int(answer)})
-        self._say(done)
+        return {"pid": int(answer)} if answer.isdecimal() else {"error": answer.lstrip("!") or "it died at once"}
+
+    def _fork_again(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int], write: int) -> NoReturn:
+        """In the process between. Neither it nor the job may ever run on in the agent's file."""
+        try:
+            pid = os.fork()
+            if pid == 0:
+                os.close(write)
+                self._become(job, request, fds)
+            os.write(write, str(pid).encode())
+        except OSError as error:
+            os.write(write, f"!{error.strerror}".encode())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
 
     def _become(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> NoReturn:
-        os.setsid()
-        lifeline.attach(LIFELINE_FD)
-        self._run(job, request, fds)
+        try:
+            os.setsid()
+            lifeline.attach(LIFELINE_FD)
+            self._run(job, request, fds)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            _flush()
+            os._exit(1)
 
     def _serve_as_child(self, job: jobs.WorkerJob) -> NoReturn:
         """Start method `spawn`: this process loaded the agent for itself alone, and now runs its jobs.
@@ -148,12 +176,12 @@ class Zygote:
         os.dup2(channel, CONTROL_FD, inheritable=False)
         for fd in fds:
             os.close(fd)
+        self.stamp.put(request["mark"])
         setup = ChildSetup(
             process_id=request["id"],
             generation=request["generation"],
             beat_slot=request["slot"],
             log_level=request["log_level"],
-            tag=request["tag"],
         )
         become(job, setup, socket.socket(fileno=CONTROL_FD), self.beats, self.root)
 
@@ -194,7 +222,13 @@ def _project_files(root: str) -> list[str]:
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and file.startswith(root + os.sep) and "site-packages" not in file:
             found.add(file)
-    return sorted(found)[:2000]
+    files, room = [], MAX_FILES_BYTES
+    for file in sorted(found):
+        room -= len(file.encode()) + 4
+        if room < 0:
+            break
+        files.append(file)
+    return files
 
 
 def main() -> NoReturn:

@@ -2,16 +2,19 @@
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from workbench.model.errors import UsageError
+from workbench.model.jsontext import dump
 
 MAX_BODY = 64 * 1024
 OPEN_ROUTES = frozenset({"/livez", "/readyz", "/health", "/worker", "/metrics"})
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+HOST = re.compile(r"(?:\[([0-9a-f:.%]+)\]|([^:\[\]@/\s]+))(?::\d{1,5})?", re.IGNORECASE)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,27 +35,36 @@ class Guard:
         transport = request.transport
         if transport is None or transport.get_extra_info("socket").family == socket.AF_UNIX:
             return None  # the socket's private folder is its guard
-        host = _host_of(request.headers.get("Host", ""))
-        wildcard = self.host in ("0.0.0.0", "::")
-        if not (host in LOOPBACK_NAMES or host == self.host.lower() or (wildcard and _is_address(host))):
-            return error(421, f"unknown Host {host!r}; use {self.host}")
+        given = request.headers.get("Host", "")
+        if not self._known(host_of(given)):
+            return error(421, f"unknown Host {given!r}; use {self.host}")
         origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("Host", ""):
+        if origin is not None and origin.lower() not in (f"http://{given}".lower(), f"https://{given}".lower()):
             return error(403, "this Origin may not call")
-        if request.path in OPEN_ROUTES and request.method == "GET":
+        if request.path in OPEN_ROUTES and request.method in ("GET", "HEAD"):
             return None
-        return None if self.loopback and self._token() is None else self._check_token(request)
+        try:
+            token = self._token()
+        except UsageError as problem:
+            return error(403, str(problem))
+        return None if self.loopback and token is None else self._check_token(request, token)
 
-    def _check_token(self, request: web.Request) -> web.Response | None:
-        token = self._token()
+    def _known(self, host: str) -> bool:
+        """A name that only leads here: a page of the web cannot have its own name resolve to this worker."""
+        configured = self.host.lower().rstrip(".")
+        wildcard = configured in ("0.0.0.0", "::")
+        return host in LOOPBACK_NAMES or host == configured or (wildcard and _is_address(host))
+
+    def _check_token(self, request: web.Request, token: str | None) -> web.Response | None:
         if token is None:
             return error(
                 403,
                 f"control from another address than loopback needs a token: {self.host} is no loopback address; "
                 "start the worker with --control-token-file, or bind to 127.0.0.1",
             )
-        given = request.headers.get("Authorization", "")
-        if hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+        if scheme.lower() == "bearer" and same:
             return None
         return error(401, "send the control token as `Authorization: Bearer TOKEN`")
 
@@ -69,7 +81,7 @@ def is_loopback(host: str) -> bool:
 
 def error(status: int, text: str, **more: object) -> web.Response:
     """An error in the contract's shape."""
-    return web.json_response({"error": text, **more}, status=status)
+    return web.json_response({"error": text, **more}, status=status, dumps=dump)
 
 
 def read_token(value: str | None, file: str | None) -> str | None:
@@ -83,23 +95,24 @@ def read_token(value: str | None, file: str | None) -> str | None:
     try:
         with open(file, encoding="utf-8") as handle:
             text = handle.read(10_000).strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"control_token_file {file}: {problem}") from None
-    if not text:
-        raise UsageError(f"control_token_file {file} is empty")
+    except OSError as problem:
+        raise UsageError(f"control_token_file {file}: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"control_token_file {file}: not a text file") from None
+    if not text or not text.isprintable() or " " in text:
+        raise UsageError(f"control_token_file {file}: must hold a token without blanks or line breaks")
     return text
 
 
-def _host_of(header: str) -> str:
-    host = header.lower().rstrip(".")
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0].rstrip(".")
+def host_of(header: str) -> str:
+    """The name or address in a Host header, without port and brackets; empty when it is no such header."""
+    match = HOST.fullmatch(header)
+    return (match[1] or match[2]).lower().rstrip(".") if match else ""
 
 
 def _is_address(host: str) -> bool:
     try:
-        ipaddress.ip_address(host.strip("[]"))
+        ipaddress.ip_address(host)
     except ValueError:
         return False
     return True

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 from aiohttp import web
 
+from workbench.client.address import answers
 from workbench.model.errors import AddressInUse, UsageError
 from workbench.server.app import make_app
 from workbench.server.guard import Guard
@@ -27,6 +28,8 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
     except OSError as error:
         raise UsageError(f"host {host!r} cannot be resolved: {error.strerror}") from None
+    except UnicodeError as error:  # a name that no DNS could hold
+        raise UsageError(f"host {host!r} is no host's name: {error}") from None
     sock = socket.socket(family, kind, proto)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -42,7 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _holder(port: int) -> str:
-    with contextlib.suppress(psutil.Error):
+    with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
                 if connection.pid is None:
@@ -57,6 +60,7 @@ class Doors:
     def __init__(self, supervisor: Supervisor, guard: Guard) -> None:
         self._supervisor, self._guard = supervisor, guard
         self._runner: web.AppRunner | None = None
+        self._tcp: web.SockSite | None = None
         self._path: Path | None = None
         self._public: Path | None = None
 
@@ -64,11 +68,16 @@ class Doors:
         """Listen on the unix socket, under its private name."""
         self._runner = web.AppRunner(make_app(self._supervisor, self._guard), access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
+        if path.exists() and answers(path):  # a container with this process's number shares the folder
+            raise UsageError(f"another worker listens on {path}; set XDG_RUNTIME_DIR to a folder of its own")
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)  # of a process with this number that was killed
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(str(path))
-        path.chmod(0o600)
+        sock.bind(str(fresh))
+        fresh.chmod(0o600)
         sock.listen(128)
         sock.setblocking(False)
+        fresh.replace(path)  # whoever finds the name is heard
         self._path = path
         await web.SockSite(self._runner, sock).start()
 
@@ -85,9 +94,16 @@ class Doors:
     async def open_tcp(self, sock: socket.socket) -> str:
         """Listen on a bound TCP socket, too; its URL."""
         assert self._runner is not None
-        await web.SockSite(self._runner, sock).start()
+        self._tcp = web.SockSite(self._runner, sock)
+        await self._tcp.start()
         host, port = sock.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def close_tcp(self) -> None:
+        """Listen on TCP no more, until it is opened again."""
+        if self._tcp is not None:
+            await self._tcp.stop()
+            self._tcp = None
 
     async def close(self) -> None:
         """Close everything; connections that linger are cut."""

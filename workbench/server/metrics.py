@@ -42,9 +42,9 @@ class Metrics:
         match event:
             case ev.JobEnded():
                 self._jobs.labels(event.status, event.reason).inc()
-                started = self._state.jobs[event.id].started_at
-                if started is not None:
-                    self._duration.observe(max(0.0, event.at - started))
+                job = self._state.jobs.get(event.id)  # forgotten at once when it is the oldest of too many
+                if job is not None and job.started_at is not None:
+                    self._duration.observe(max(0.0, event.at - job.started_at))
             case ev.JobRefused():
                 self._refused.labels(event.reason).inc()
             case ev.JobStarted():
@@ -65,6 +65,16 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+def _or_infinity(value: float | None) -> float:
+    return float("inf") if value is None else value
+
+
+def _idle_target(state: State) -> int:
+    """What the contract keeps warm: as many as asked for, as far as max_processes leaves room beside the jobs."""
+    room = (state.option("max_processes") or 0) - len(state.active_jobs())
+    return max(0, min(state.option("num_idle_processes") or 0, room))
+
+
 class _Gauges(Collector):
     def __init__(self, state: State) -> None:
         self._state = state
@@ -78,14 +88,14 @@ class _Gauges(Collector):
                 by_state.add_metric([name], len(state.live(name)))
         yield by_state
         single = {
-            "idle_target": ("Idle processes wanted", state.option("num_idle_processes")),
-            "load": ("Load that load_threshold is held against", state.load.load),
-            "load_threshold": ("Load at which jobs are refused", state.option("load_threshold")),
+            "idle_target": ("Idle processes wanted", _idle_target(state)),
+            "load": ("Load that load_threshold is held against; none before there are samples", state.load.load),
+            "load_threshold": ("Load at which jobs are refused", _or_infinity(state.option("load_threshold"))),
             "registry_connected": ("1 while the registry link is up", state.link.state == "connected"),
             "draining": ("1 while no new jobs are taken", worker.draining),
         }
         for name, (words, value) in single.items():
-            yield GaugeMetricFamily(f"workbench_{name}", words, value=float("inf") if value is None else float(value))
+            yield GaugeMetricFamily(f"workbench_{name}", words, value=None if value is None else float(value))
         for name, words in (("log_lines", "Lines of output taken"), ("log_lines_dropped", "Lines not kept")):
             family = Metric(f"workbench_{name}", words, "counter")
             family.add_sample(f"workbench_{name}_total", {}, state.counters[name])

@@ -1,13 +1,13 @@
 """`GET /events`: a snapshot, then every event; log lines by subscription. A slow client never holds anybody."""
 
 import asyncio
-import json
 import time
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from workbench.model import events as ev
+from workbench.model.jsontext import dump, parse
 from workbench.supervisor.worker import Supervisor
 
 QUEUE = 2000  # events a client may be behind before it gets a new snapshot instead
@@ -23,12 +23,15 @@ class Subscriber:
         self._supervisor, self._socket = supervisor, socket
         self._queue: asyncio.Queue[tuple[int, ev.Event]] = asyncio.Queue()
         self._log_position: int | None = None
+        self._closing: list[asyncio.Future[bool]] = []
 
     async def serve(self) -> None:
         """Until the client leaves."""
         self._supervisor.listeners.append(self._on_event)
         sending = asyncio.ensure_future(self._send_events())
         logging = asyncio.ensure_future(self._send_logs())
+        for task in (sending, logging):
+            task.add_done_callback(self._sender_ended)
         try:
             async for message in self._socket:
                 if message.type is WSMsgType.TEXT:
@@ -37,14 +40,23 @@ class Subscriber:
             self._supervisor.listeners.remove(self._on_event)
             for task in (sending, logging):
                 task.cancel()
-            await asyncio.gather(sending, logging, return_exceptions=True)
+            await asyncio.gather(sending, logging, *self._closing, return_exceptions=True)
+
+    def _sender_ended(self, task: "asyncio.Task[None]") -> None:
+        """A client to which nothing is sent any more must not wait for it: it is told by the end of the line."""
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None and not isinstance(error, ConnectionError):
+                self._supervisor.logs.note("ERROR", f"a bug of ours: the stream of events: {error!r}")
+            self._closing.append(asyncio.ensure_future(self._socket.close()))
 
     def _subscribe(self, raw: str) -> None:
         try:
-            tail = int(json.loads(raw)["logs"]["tail"])
+            tail = parse(raw)["logs"]["tail"]
         except (ValueError, KeyError, TypeError):
             return  # not a subscription this version knows
-        self._log_position = max(0, self._supervisor.logs.total - min(tail, MOST_TAIL))
+        if isinstance(tail, int) and tail >= 0:
+            self._log_position = max(0, self._supervisor.logs.total - min(tail, MOST_TAIL))
 
     def _on_event(self, event: ev.Event) -> None:
         if self._queue.qsize() < QUEUE:
@@ -75,7 +87,7 @@ class Subscriber:
                               "dropped": dropped})  # fmt: skip
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self._socket.send_str(json.dumps(message, default=str))
+        await self._socket.send_str(dump(message))
 
 
 def _at() -> float:

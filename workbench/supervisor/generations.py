@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.agent.problem import Problem, source_around
+from workbench.process import mark
 from workbench.process.launcher import Zygote
 from workbench.process.reaper import ExitStatus, Reaper
 
@@ -29,6 +30,7 @@ class Generation:
     files: list[str] = field(default_factory=list)
     standing_at: str = ""  # the line where a slow import stands
     last_words: list[str] = field(default_factory=list)
+    ended: str = ""  # how its zygote ended
 
     @property
     def start_method(self) -> str:
@@ -58,18 +60,22 @@ class Loader:
         wrote: Callable[[Generation, list[bytes], bool], None],
     ) -> None:
         self._reaper, self._lifeline, self._beats = reaper, lifeline_read, beats_fd
-        self._order, self._told, self._forked, self._wrote = order, told, forked, wrote
+        self.order, self._told, self._forked, self._wrote = order, told, forked, wrote
         self.by_number: dict[int, Generation] = {}
         self._count = 0
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
     def begin(self, changed: list[str]) -> Generation:
-        """Start the zygote of a new generation. Usable before the event loop runs; then call `listen`."""
+        """Start the zygote of a new generation. Usable before the event loop runs; then call `listen`.
+
+        Raises:
+            OSError: the kernel made no process.
+        """
         self._count += 1
         zygote = Zygote(self._count, self._said, self._gone, self._output)
         generation = Generation(self._count, zygote, changed, time.monotonic())
+        zygote.start(self._lifeline, self._beats, self.order(), mark.of_generation(os.getpid(), self._count))
         self.by_number[self._count] = generation
-        zygote.start(self._lifeline, self._beats, self._order())
         return generation
 
     def listen(self, generation: Generation, timeout_s: float) -> None:
@@ -80,6 +86,7 @@ class Loader:
 
     def drop(self, generation: Generation, *, kill: bool = False) -> None:
         """Let a zygote leave; what it forked runs on."""
+        self._stop_timer(generation)
         if kill:
             generation.zygote.kill()
         else:
@@ -106,21 +113,31 @@ class Loader:
             generation.loaded = message
             self._told(generation, "loaded")
         elif generation.problem is None:
-            generation.problem = Problem.from_json(message["problem"])
+            generation.problem = self.problem_in(message)
+
+    def problem_in(self, message: dict[str, Any]) -> Problem:
+        """What a zygote says is wrong."""
+        try:
+            return Problem.from_json(message["problem"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return Problem("", f"the agent cannot be loaded, and how cannot be told ({error!r:.200})")
 
     def _gone(self, zygote: Zygote, status: ExitStatus) -> None:
         generation = self._generation(zygote)
         self._stop_timer(generation)
         del self.by_number[zygote.generation]
+        generation.ended = f"killed by {status.signal}" if status.signal else f"left with exit code {status.exit_code}"
+        if zygote.spoilt:
+            generation.ended = zygote.spoilt
         if generation.loaded is not None:
             self._told(generation, "lost")
             return
         if generation.problem is None:
-            how = f"killed by {status.signal}" if status.signal else f"left with exit code {status.exit_code}"
             words = [line for line in generation.last_words if not line.startswith("  File")][-3:]
             generation.problem = Problem(
                 "",
-                f"the agent's process {how} while it was loading" + (f": {' / '.join(words)}" if words else ""),
+                f"the agent's process {generation.ended} while it was loading"
+                + (f": {' / '.join(words)}" if words else ""),
             )
             self._place(generation)
         self._told(generation, "failed")

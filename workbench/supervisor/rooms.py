@@ -2,13 +2,18 @@
 
 import asyncio
 import itertools
+import json
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.process.speech import Say
+
 MESSAGES_KEPT = 500
+BYTES_KEPT = 2 * 1024 * 1024  # of a room's text
+LONGEST_TEXT = 256 * 1024
 CLOSED_KEPT = 100
 
 Listener = Callable[[dict[str, Any]], None]
@@ -21,12 +26,16 @@ class Room:
     id: str
     job_id: str
     tell_job: Callable[[dict[str, Any]], None]
-    messages: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
+    accepted_at: float  # monotonic; when the job was
+    messages: deque[dict[str, Any]] = field(default_factory=deque)
     participants: list[str] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
     closed: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
     attempt: int = 0
+    unheard: list[dict[str, Any]] = field(default_factory=list)  # frames for a job that has not begun
+    _begun: bool = False
+    _size: int = 0
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def user_says(self, text: str, sender: str, data: Any = None) -> dict[str, Any]:
@@ -36,17 +45,21 @@ class Room:
             "id": f"m{number}", "sender": sender, "role": "user", "text": text, "data": data, "at": time.time(),
         }  # fmt: skip
         self._add({**message, "partial": False})
-        self.tell_job({"t": "message", "message": message})
+        frame = {"t": "message", "message": message}
+        if not self._begun and len(self.unheard) < MESSAGES_KEPT:
+            self.unheard.append(frame)
+        self.tell_job(frame)
         return message
 
-    def agent_says(self, frame: dict[str, Any], sender: str) -> None:
+    def agent_says(self, said: Say, sender: str) -> None:
         """The agent's message, or a longer version of one it is still writing."""
         message = {
-            "id": f"{self.attempt}.{frame['id']}", "sender": sender, "role": "agent", "text": str(frame["text"]),
-            "data": frame.get("data"), "at": float(frame["at"]), "partial": bool(frame["partial"]),
+            "id": f"{self.attempt}.{said.message_id}", "sender": sender, "role": "agent",
+            "text": said.text[:LONGEST_TEXT], "data": said.data, "at": said.at, "partial": said.partial,
         }  # fmt: skip
         for index in range(len(self.messages) - 1, max(-1, len(self.messages) - 20), -1):
             if self.messages[index]["id"] == message["id"]:
+                self._size += _size(message) - _size(self.messages[index])
                 self.messages[index] = message
                 self._tell({"type": "message", "message": message})
                 return
@@ -67,12 +80,18 @@ class Room:
 
     def begin_attempt(self, attempt: int, generation: int) -> None:
         """The entrypoint starts (again): a mark in the transcript from the second time on."""
-        self.attempt = attempt
+        self.attempt, self._begun = attempt, True
+        self.unheard.clear()
         self._tell({"type": "attempt", "attempt": attempt, "generation": generation})
+
+    def await_attempt(self) -> None:
+        """The job will begin again: what is said from here on waits for that."""
+        self._begun = False
 
     def close(self, reason: str) -> None:
         """The job has ended."""
         self.closed = True
+        self.unheard.clear()
         self._tell({"type": "ended", "reason": reason})
 
     def after(self, message_id: str | None) -> list[dict[str, Any]]:
@@ -85,6 +104,9 @@ class Room:
 
     def _add(self, message: dict[str, Any]) -> None:
         self.messages.append(message)
+        self._size += _size(message)
+        while len(self.messages) > 1 and (len(self.messages) > MESSAGES_KEPT or self._size > BYTES_KEPT):
+            self._size -= _size(self.messages.popleft())
         self._tell({"type": "message", "message": message})
 
     def _tell(self, news: dict[str, Any]) -> None:
@@ -94,6 +116,11 @@ class Room:
             listener(news)
 
 
+def _size(message: dict[str, Any]) -> int:
+    data = message["data"]
+    return len(message["text"]) + (0 if data is None else len(json.dumps(data, default=str)))
+
+
 class Rooms:
     """Rooms by id. Those of the last ended jobs stay readable."""
 
@@ -101,9 +128,9 @@ class Rooms:
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._by_job: dict[str, Room] = {}
 
-    def open(self, room_id: str, job_id: str, tell_job: Callable[[dict[str, Any]], None]) -> Room:
+    def open(self, room_id: str, job_id: str, tell_job: Callable[[dict[str, Any]], None], accepted_at: float) -> Room:
         """The room of a new job. Takes the place of a closed one of the same id."""
-        room = Room(room_id, job_id, tell_job)
+        room = Room(room_id, job_id, tell_job, accepted_at)
         self._rooms[room_id] = self._by_job[job_id] = room
         self._rooms.move_to_end(room_id)
         closed = [room for room in self._rooms.values() if room.closed]

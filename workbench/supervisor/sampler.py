@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.process.beats import Beats
 from workbench.process.child import Child
-from workbench.process.sampling import PAGE_MB, CpuClock, tree_pages
+from workbench.process.sampling import CpuClock
+from workbench.supervisor.memory import MemoryMeter
 
 if TYPE_CHECKING:
     from workbench.model.state import State
@@ -18,7 +19,7 @@ SLOW_EVERY = 5  # fast ticks
 LOAD_WINDOW_S = 2.5
 LOAD_NEEDS_S = 3.0
 STALLED_S = 1.0
-LATE_S = 0.5  # when the supervisor's own tick came this late, beats are not judged
+LATE_S = 0.5  # when the supervisor's own tick came this late, that time is nobody else's fault
 GRACE_S = 2.0
 
 
@@ -34,6 +35,9 @@ class SamplerEvents(Protocol):
     def resumed(self, child: Child) -> None:
         """Its loop turns again."""
 
+    def stood_still(self, lag_s: float) -> None:
+        """The supervisor itself did not run for so long."""
+
     def sampled(self, figures: dict[int, dict[str, Any]], load: float | None, cpu: float | None, lag_s: float) -> None:
         """One slow tick is complete."""
 
@@ -46,12 +50,14 @@ class Sampler:
     ) -> None:
         self._state, self._beats, self._children, self._events = state, beats, children, events
         self.clock = CpuClock()
+        self.memory = MemoryMeter()
         self._began = time.monotonic()
         self._window: deque[tuple[float, float]] = deque()
         self._cpu_before: dict[int, tuple[float, float]] = {}
         self._share: dict[int, float] = {}
         self._accepted: deque[float] = deque()
-        self._has_children: set[int] = set()
+        self._lost_s = 0.0  # how long the supervisor stood still, all in all
+        self._beat: dict[int, tuple[float, float]] = {}  # the last beat of each child, and `_lost_s` when it came
         self._grace_until = 0.0
         self.longest_stall: tuple[float, float] = (0.0, 0.0)  # monotonic time and length of our own last one
 
@@ -64,9 +70,8 @@ class Sampler:
             now = time.monotonic()
             lag = now - due
             if lag > LATE_S:  # we stood still ourselves (or were stopped): nobody else is to blame
-                self._grace_until = now + GRACE_S
-                self.longest_stall = (now, lag)
                 due = now
+                self._stood_still(now, lag)
             turn += 1
             self._fast()
             if turn % SLOW_EVERY == 0:
@@ -76,34 +81,45 @@ class Sampler:
         """A job begins to cost before the measured load shows it."""
         self._accepted.append(time.monotonic())
 
-    def forget(self, child: Child) -> None:
+    def forget(self, process_id: int) -> None:
         """The process has gone."""
-        self._cpu_before.pop(child.id, None)
-        self._share.pop(child.id, None)
-        self._has_children.discard(child.id)
+        for table in (self._cpu_before, self._share, self._beat):
+            table.pop(process_id, None)
+        self.memory.forget(process_id)
+
+    def load(self, now: float) -> float | None:
+        """The contract's `cpu` load: recent busy share, plus what jobs accepted meanwhile will add."""
+        if now - self._began < LOAD_NEEDS_S or not self._window:
+            return None
+        while self._accepted and self._accepted[0] < now - LOAD_WINDOW_S:
+            self._accepted.popleft()
+        mean = sum(share for _, share in self._window) / len(self._window)
+        running = [self._share[p.id] for p in self._state.live("busy") if p.id in self._share]
+        each = sum(running) / len(running) / self.clock.cpus if running else 0.0
+        return round(min(mean + len(self._accepted) * each, 1.0), 3)
+
+    def _stood_still(self, now: float, lag: float) -> None:
+        self._grace_until = now + GRACE_S
+        self._lost_s += lag
+        self.longest_stall = (now, lag)
+        self._events.stood_still(lag)
 
     def _fast(self) -> None:
         for child in list(self._children()):
             if child.job_id is not None and child.files is not None:
-                self._events.memory_of(child, self._memory_mb(child))
-
-    def _memory_mb(self, child: Child) -> float:
-        assert child.files is not None
-        pages = tree_pages(child.files) if child.id in self._has_children else child.files.memory_pages()
-        return pages * PAGE_MB
+                self._events.memory_of(child, self.memory.estimate(child))
 
     def _slow(self, now: float, lag: float) -> None:
         figures = {}
         for child in list(self._children()):
             if child.files is None:
                 continue
-            (self._has_children.add if child.files.children() else self._has_children.discard)(child.id)
-            at, loop_lag = self._beats.read(child.beat_slot)
-            age = max(0.0, now - at) if at else None
+            _, loop_lag = self._beats.read(child.beat_slot)
+            age = self._age(child, now)
             figures[child.id] = {
-                "memory_mb": round(self._memory_mb(child), 1),
+                "memory_mb": round(self.memory.estimate(child), 1),
                 "cpu": self._cpu_of(child, now),
-                "loop_lag_ms": round(loop_lag * 1e3, 1) if at else None,
+                "loop_lag_ms": None if age is None else round(loop_lag * 1e3, 1),
                 "heartbeat_age_s": None if age is None else round(age, 2),
             }
             if age is not None and now >= self._grace_until:
@@ -113,11 +129,21 @@ class Sampler:
             self._window.append((now, cpu))
         while self._window and self._window[0][0] < now - LOAD_WINDOW_S:
             self._window.popleft()
-        self._events.sampled(figures, self._load(now), cpu, lag)
+        self._events.sampled(figures, self.load(now), cpu, lag)
+
+    def _age(self, child: Child, now: float) -> float | None:
+        """Seconds since its last beat in which we ran ourselves; None before the first."""
+        at, _ = self._beats.read(child.beat_slot)
+        if not at:
+            return None
+        last = self._beat.get(child.id)
+        if last is None or last[0] != at:
+            last = self._beat[child.id] = (at, self._lost_s)
+        return max(0.0, now - at - (self._lost_s - last[1]))
 
     def _judge(self, child: Child, age_s: float) -> None:
         process = self._state.processes.get(child.id)
-        if process is None or process.state == "dead":
+        if process is None:
             return
         if age_s >= STALLED_S:
             self._events.stalled(child, age_s)
@@ -135,14 +161,3 @@ class Sampler:
             return None
         self._share[child.id] = round(max(0.0, used - before[1]) / (now - before[0]), 3)
         return self._share[child.id]
-
-    def _load(self, now: float) -> float | None:
-        """The contract's `cpu` load: recent busy share, plus what jobs accepted meanwhile will add."""
-        if now - self._began < LOAD_NEEDS_S or not self._window:
-            return None
-        while self._accepted and self._accepted[0] < now - LOAD_WINDOW_S:
-            self._accepted.popleft()
-        mean = sum(share for _, share in self._window) / len(self._window)
-        running = [self._share[p.id] for p in self._state.live("busy") if p.id in self._share]
-        each = sum(running) / len(running) / self.clock.cpus if running else 0.0
-        return round(min(mean + len(self._accepted) * each, 1.0), 3)

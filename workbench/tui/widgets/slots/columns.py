@@ -117,7 +117,7 @@ COLUMNS = (
     Column("BEAT", 5, 5, _beat, right=True),
     Column("LAG", 5, 7, _lag, right=True),
     Column("JOB", 11, 4, _job, grow=5),
-    Column("ROOM", 13, 10, _room, grow=7),
+    Column("ROOM", 13, 10, _room),
     Column("AGE", 6, 9, _age, right=True),
     Column("DONE", 4, 11, _done, right=True),
     Column("NOTE", 15, 8, place_note, grow=1000),

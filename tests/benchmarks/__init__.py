@@ -1,0 +1,1 @@
+"""Figures of the worker, measured on real processes: `python -m tests.benchmarks NAME`, or `all`."""

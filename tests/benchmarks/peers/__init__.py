@@ -1,0 +1,1 @@
+"""The same figures of other workers' process pools, measured in the same run."""

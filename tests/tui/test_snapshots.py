@@ -1,0 +1,153 @@
+"""Pictures of the board, compared with the committed ones; `--snapshot-update` makes them again."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from textual._context import message_hook
+from textual.pilot import Pilot
+
+from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines
+from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
+from tests.tui.stage import Stage, fresh_state, make_app
+from workbench.client.owner import Ended
+
+Act = Callable[[Stage], Awaitable[Any]]
+Picture = Callable[..., None]
+LAST_LINES = ["the worker serves generation 7", "MemoryError", "a bug of ours: MemoryError()"]
+
+
+@pytest.fixture
+def picture(snap_compare: Callable[..., bool]) -> Picture:
+    """Run the app over a source, act on it and compare what it looks like then."""
+
+    def compare(size: tuple[int, int], source: FakeSource, act: Act, connected: bool = True) -> None:
+        owner = FakeOwner()
+        stage = Stage(make_app(source, owner, history=bool(source.rooms)), source, owner)
+
+        async def before(pilot: Pilot[Any]) -> None:
+            await stage.begin(pilot, connected)
+            await act(stage)
+            await stage.settle()
+
+        token = message_hook.set(stage.heard)
+        try:
+            assert snap_compare(stage.app, terminal_size=size, run_before=before)
+        finally:
+            message_hook.reset(token)
+
+    return compare
+
+
+def rich() -> FakeSource:
+    """A worker with everything going on, its logs, and a conversation with its own job."""
+    source = FakeSource(demo_state(), log_lines())
+    source.rooms[OWN_ROOM] = FakeRoom(chat())
+    return source
+
+
+async def talking(stage: Stage) -> None:
+    """Until everything of the conversation and the logs is there."""
+    await stage.until(lambda: len(stage.talk.view.transcript.entries) == len(chat()), "the conversation")
+    await stage.until(lambda: len(stage.logs.store) == 120, "the logs")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (50, 20)], ids="{0[0]}x{0[1]}".format)
+def test_the_board(picture: Picture, size: tuple[int, int]) -> None:
+    picture(size, rich(), talking)
+
+
+def test_before_the_first_frame(picture: Picture) -> None:
+    async def nothing(stage: Stage) -> None:
+        await stage.sees("connecting")
+
+    source = FakeSource()
+    source.silent = True
+    picture((80, 24), source, nothing, connected=False)
+
+
+def test_nobody_answers(picture: Picture) -> None:
+    async def refused(stage: Stage) -> None:
+        await stage.sees("no supervisor answers")
+
+    source = FakeSource()
+    source.reachable = False
+    picture((80, 24), source, refused, connected=False)
+
+
+def test_a_worker_that_has_just_come_up(picture: Picture) -> None:
+    async def nothing(stage: Stage) -> None:
+        await stage.sees("no job is running")
+
+    picture((120, 40), FakeSource(fresh_state()), nothing)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids="{0[0]}x{0[1]}".format)
+def test_a_save_that_cannot_be_loaded(picture: Picture, size: tuple[int, int]) -> None:
+    async def save(stage: Stage) -> None:
+        await talking(stage)
+        await stage.happen(*broken())
+
+    picture(size, rich(), save)
+
+
+def test_the_supervisor_has_ended(picture: Picture) -> None:
+    async def end(stage: Stage) -> None:
+        await talking(stage)
+        stage.source.cut(reachable=False)
+        await stage.until(lambda: stage.app.board.stale_why == "nobody listens", "the link is lost for good")
+        stage.owner.end(Ended(None, "SIGKILL", LAST_LINES))
+        await stage.sees("The supervisor has ended")
+
+    picture((80, 24), rich(), end)
+
+
+def test_the_link_is_lost(picture: Picture) -> None:
+    async def cut(stage: Stage) -> None:
+        await talking(stage)
+        stage.source.cut(reachable=False)
+        await stage.sees("nobody listens")
+
+    picture((120, 40), rich(), cut)
+
+
+def test_the_logs_are_paused_and_filtered(picture: Picture) -> None:
+    async def pause(stage: Stage) -> None:
+        await talking(stage)
+        await stage.press("2", "k", "k")
+        await stage.log(*log_lines(137)[120:])
+        await stage.press("L", "slash")
+        await stage.type("process")
+
+    picture((120, 40), rich(), pause)
+
+
+def test_the_talk_fills_the_screen(picture: Picture) -> None:
+    async def zoom(stage: Stage) -> None:
+        await talking(stage)
+        await stage.press("3", "escape", "z")
+
+    picture((80, 24), rich(), zoom)
+
+
+def test_the_question_before_leaving(picture: Picture) -> None:
+    async def leave(stage: Stage) -> None:
+        await talking(stage)
+        await stage.press("q")
+
+    picture((80, 24), rich(), leave)
+
+
+def test_the_screen_while_it_stops(picture: Picture) -> None:
+    async def stop(stage: Stage) -> None:
+        await talking(stage)
+        await stage.press("q", "s")
+
+    picture((80, 24), rich(), stop)
+
+
+def test_the_help(picture: Picture) -> None:
+    async def ask(stage: Stage) -> None:
+        await stage.press("question_mark")
+
+    picture((100, 60), FakeSource(fresh_state()), ask)

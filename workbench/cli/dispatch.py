@@ -1,0 +1,71 @@
+"""`workbench dispatch`: a job for a worker that runs already."""
+
+import asyncio
+import json
+from argparse import Namespace
+from typing import Any
+
+from workbench.cli.commands import client_token
+from workbench.cli.request import metadata_of, room_of
+from workbench.client.address import Address, agent_of, live_supervisors, resolve
+from workbench.client.client import Client, ClientError
+from workbench.model.errors import UsageError, nearest
+
+# Answers that say the request itself was wrong, not that the worker would not or could not.
+USAGE_STATUSES = frozenset({400, 401, 403, 413, 415, 421})
+
+
+def run_dispatch(parsed: Namespace) -> int:
+    """Hand the job over, print it as JSON; 1 when it was refused or, with --wait, did not complete."""
+    body = {"room_id": room_of(parsed.room), "metadata": metadata_of(parsed.metadata), "force": parsed.force}
+    address = _address(parsed)
+    token = client_token(parsed.control_token_file)
+    try:
+        job = asyncio.run(_dispatch(parsed, address, token, body))
+    except ClientError as refused:
+        if refused.status in USAGE_STATUSES:
+            raise UsageError(str(refused)) from None
+        raise
+    print(json.dumps(job, indent=2))
+    return 0 if not parsed.wait or job["status"] == "completed" else 1
+
+
+async def _dispatch(parsed: Namespace, address: Address, token: str | None, body: dict[str, Any]) -> dict[str, Any]:
+    async with Client(address, token) as client:
+        if parsed.agent_id is not None:
+            await _check_agent(client, address, parsed.agent_id)
+        job = await client.dispatch(body["room_id"], body["metadata"], force=body["force"])
+        return await _until_ended(client, job) if parsed.wait else job
+
+
+async def _until_ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+    async for frame in client.frames():
+        found = frame.state.jobs.get(job["id"])
+        if found is None or not found.active:
+            break
+    ended: dict[str, Any] = await client.request("GET", f"/jobs/{job['id']}")
+    return ended
+
+
+async def _check_agent(client: Client, address: Address, wanted: str) -> None:
+    about = await client.request("GET", "/worker")
+    given = about.get("agent_id") if isinstance(about, dict) else None
+    if given != wanted:
+        raise UsageError(f"the worker at {address} is agent {given!r}, not {wanted!r}")
+
+
+def _address(parsed: Namespace) -> Address:
+    if parsed.url is not None or parsed.agent_id is None:
+        return resolve(parsed.url)
+    running = live_supervisors()
+    matching = [address for address in running if agent_of(address, parsed.agent_id)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        listed = "\n".join(f"  {address}" for address in matching)
+        raise UsageError(
+            f"{len(matching)} workers of agent {parsed.agent_id!r} run here; name one with --url:\n{listed}"
+        )
+    names = sorted({address.name for address in running})
+    others = f"; running are: {', '.join(names)}" if names else ""
+    raise UsageError(f"no worker of agent {parsed.agent_id!r} runs here{nearest(parsed.agent_id, names) or others}")

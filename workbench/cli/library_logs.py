@@ -1,0 +1,26 @@
+"""What libraries log in the supervisor's process goes where its own lines go, never straight to the terminal."""
+
+import logging
+
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
+
+from workbench.supervisor.logs import LogStore, Source
+
+
+class LibraryLogs(logging.Handler):
+    """Sits on the root logger of the supervisor."""
+
+    def __init__(self, logs: LogStore) -> None:
+        super().__init__(logging.WARNING)
+        self._logs = logs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record as lines of the log; a stranger's malformed request is no trouble of ours."""
+        error = record.exc_info[1] if record.exc_info else None
+        text = record.getMessage()
+        if error is not None:
+            text = f"{text}: {type(error).__name__}: {error}"
+        level = "DEBUG" if isinstance(error, HttpProcessingError | RequestPayloadError) else record.levelname
+        lines = [line.encode("utf-8", "backslashreplace") for line in text.split("\n") if line.strip()]
+        self._logs.add(Source(), level, record.name, lines)

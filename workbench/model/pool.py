@@ -1,0 +1,220 @@
+"""Which processes there should be: how many, of which generation, how soon after deaths. No I/O."""
+
+import random
+from dataclasses import dataclass
+
+from workbench.model import effects as fx
+from workbench.model import events as ev
+from workbench.model.backoff import Backoff
+from workbench.model.desk import Desk, Now
+from workbench.model.state import Process
+
+MIN_UPTIME_S = 5.0  # a process that dies younger than this without having had a job counts as a failure
+LEAVE_S = 5.0  # a process without a job may take this long to leave
+BOOT_TRIES = 3  # deaths before the first process ever became ready, until the boot counts as failed
+PROBE_EVERY_S = 30.0  # when degraded
+
+
+@dataclass(slots=True)
+class Slot:
+    """What the core knows of a process beyond its public record."""
+
+    born: float
+    deadline: float | None = None  # of starting, or of leaving
+    doom: str | None = None
+    doom_words: str = ""
+    expected: bool = False  # we told it to leave, or killed it for no fault of its own
+    lost: bool = False  # it is dead or out of reach, and its end not told yet
+
+    @property
+    def condemned(self) -> bool:
+        """Its end is our doing."""
+        return self.expected or self.doom is not None
+
+    @property
+    def going(self) -> bool:
+        """It is on its way out, whatever its state says: it must be given nothing more."""
+        return self.condemned or self.lost
+
+
+class Pool:
+    """Keeps the number of processes where options, jobs and generations want it.
+
+    Two generations may be alive: `serving`, from which processes are made (0: none can be), and `probing`, a newer
+    one that must show one ready process before it serves. The serving one is kept full all the while.
+    """
+
+    def __init__(self, desk: Desk, rng: random.Random) -> None:
+        self._desk, self._state = desk, desk.state
+        self.backoff = Backoff(rng)
+        self.slots: dict[int, Slot] = {}
+        self.serving = 0
+        self.probing = 0
+        self.methods: dict[int, str] = {}
+        self.limit_starting = 8
+        self.ever_ready = False
+        self.boot_deaths = 0
+        self.ending = False  # no process is made for idling any more
+        self.closed = False  # none at all
+        self._next = 1
+
+    # --- filling --------------------------------------------------------------------------------
+
+    def settle(self, now: Now) -> None:
+        """Make and dismiss processes until their number is right."""
+        if self.closed:
+            return
+        if self.probing and self._wants_probe() and (self.ever_ready or self.backoff.may_start(now.mono)):
+            self._spawn(self.probing, now)
+        while self._short() and self.backoff.may_start(now.mono) and self._may_boot():
+            self._spawn(self.serving, now)
+        self._shrink(now)
+
+    def due(self) -> list[float | None]:
+        """When something here is to be done by the clock."""
+        held = self.backoff.held_until
+        waits = self._short() or (self.probing and not self.ever_ready and self._wants_probe())
+        return [*(slot.deadline for slot in self.slots.values()), held if held and waits else None]
+
+    def available(self, *states: str) -> list[Process]:
+        """Processes in any of `states` that are not on their way out."""
+        return [p for p in self._state.live(*states) if not self.slots[p.id].going]
+
+    def _wants_probe(self) -> bool:
+        return not self.boot_failed and not any(
+            p.generation == self.probing for p in self.available("starting", "idle", "busy")
+        )
+
+    def _ready(self) -> int:
+        return sum(p.generation == self.serving for p in self.available("starting", "idle"))
+
+    def _target(self) -> int:
+        """Booting and idle processes that should exist."""
+        queued = sum(job.status == "queued" for job in self._state.active_jobs())
+        idle = 0 if self.ending else self._desk.options.num_idle_processes
+        if self.backoff.degraded and not self.ending:
+            idle = max(1, idle)  # somebody has to show that processes live again
+        return max(0, min(queued + idle, self._desk.options.max_processes - len(self._state.live("busy"))))
+
+    def _short(self) -> bool:
+        if not self.serving or self.closed or self._ready() >= self._target():
+            return False
+        alive = sum(p.generation != self.probing for p in self._state.processes.values())
+        return alive < self._desk.options.max_processes  # those that are still leaving count, too
+
+    def _may_boot(self) -> bool:
+        return len(self._state.live("starting")) < self.limit_starting
+
+    def _spawn(self, generation: int, now: Now) -> None:
+        process_id, self._next = self._next, self._next + 1
+        self.slots[process_id] = Slot(now.mono, now.mono + self._desk.options.initialize_timeout)
+        method = self.methods[generation]
+        self._desk.tell(ev.ProcessSpawning(at=now.at, id=process_id, generation=generation, start_method=method))
+        if self.backoff.degraded and generation == self.serving:
+            self.backoff.held_until = now.mono + PROBE_EVERY_S  # one probe, and the next only after that
+        self._desk.want(fx.Spawn(process_id, generation))
+
+    def _shrink(self, now: Now) -> None:
+        surplus = self._ready() - self._target()
+        for process in reversed(self.available("idle")):
+            if surplus <= 0:
+                return
+            if process.generation == self.serving:
+                self.dismiss(process, "more idle processes than wanted", now)
+                surplus -= 1
+
+    # --- leaving --------------------------------------------------------------------------------
+
+    def dismiss(self, process: Process, why: str, now: Now) -> None:
+        """Ask a process without a job to leave."""
+        slot = self.slots[process.id]
+        slot.expected, slot.deadline = True, now.mono + LEAVE_S
+        self._desk.tell(ev.ProcessStopping(at=now.at, id=process.id, why=why))
+        self._desk.want(fx.Dismiss(process.id))
+
+    def kill(self, process: Process) -> None:
+        """End a process for no fault of its own."""
+        self.slots[process.id].expected = True
+        self._desk.want(fx.Kill(process.id))
+
+    def tick(self, now: Now) -> None:
+        """Kill what is not ready, or has not left, in time."""
+        for process_id, slot in list(self.slots.items()):
+            if slot.deadline is not None and now.mono >= slot.deadline:
+                slot.deadline = None
+                if self._state.processes[process_id].state == "starting" and slot.doom is None:
+                    limit = self._desk.options.initialize_timeout
+                    slot.doom, slot.doom_words = "init_failed", f"not ready within initialize_timeout {limit:g} s"
+                self._desk.want(fx.Kill(process_id))
+        if self.backoff.may_start(now.mono):
+            self.backoff.held_until = 0.0  # it is over: nothing is to wake up for it again
+
+    # --- generations ----------------------------------------------------------------------------
+
+    def loaded(self, generation: int, start_method: str) -> None:
+        """A generation can be made processes from; one probe shows whether it also boots."""
+        self.probing, self.methods[generation] = generation, start_method
+        if not self.ever_ready:
+            self.backoff.healed()  # other code: what its predecessor died of is no evidence
+            self.boot_deaths = 0
+
+    def promoted(self, generation: int, now: Now) -> None:
+        """The generation serves: processes of older ones that have no job leave."""
+        self.serving, self.probing = generation, 0
+        self.methods = {generation: self.methods[generation]}
+        for process in self.available("idle", "starting"):
+            if process.generation < generation:
+                (self.dismiss(process, f"generation {generation} serves", now) if process.state == "idle"
+                 else self.kill(process))  # fmt: skip
+        self.heal(now)
+
+    def dropped(self) -> None:
+        """The generation being probed is given up."""
+        for process in self.available("starting", "idle"):
+            if process.generation == self.probing:
+                self.kill(process)
+        self.probing = 0
+
+    # --- deaths ---------------------------------------------------------------------------------
+
+    def died(self, generation: int, state: str, slot: Slot, how: str, words: str, now: Now) -> bool:
+        """Note the unexpected end of a process without a job; True when the budget is used up by it."""
+        if state != "starting" and now.mono - slot.born >= MIN_UPTIME_S:
+            return False  # it had lived: its replacement may start at once
+        if not self.ever_ready:  # one that waits for ever would do so again, and each time for the whole time
+            self.boot_deaths += BOOT_TRIES if slot.doom == "init_failed" else 1
+        why = f"a process of generation {generation} died while {state} ({how})"
+        return self.failed(f"{why}: {words}" if words else why, now)
+
+    def failed(self, why: str, now: Now) -> bool:
+        """Hold back the next start, ever longer; True when the budget is used up by this failure."""
+        was_degraded = self.backoff.degraded
+        delay = self.backoff.failed(now.mono)
+        degraded = self.backoff.degraded
+        if delay > 0 or degraded:
+            self._desk.tell(
+                ev.PoolHeld(
+                    at=now.at, failures=len(self.backoff.failures), until_at=now.at + delay, degraded=degraded,
+                    why=f"{why}; next try in {delay:.1f} s",
+                )
+            )  # fmt: skip
+        return degraded and not was_degraded
+
+    def heal(self, now: Now) -> None:
+        """Processes start and stay again."""
+        if self.backoff.healed():
+            self._desk.tell(ev.PoolHealed(at=now.at))
+
+    def heal_if_stayed(self, now: Now) -> bool:
+        """As time passes: an idle process that stayed ends a hold. True when it did."""
+        if not self.backoff.failures:
+            return False
+        if not any(now.mono - self.slots[p.id].born >= MIN_UPTIME_S for p in self.available("idle")):
+            return False
+        self.heal(now)
+        return True
+
+    @property
+    def boot_failed(self) -> bool:
+        """Processes of the first generation keep dying before any was ever ready."""
+        return not self.ever_ready and self.boot_deaths >= BOOT_TRIES

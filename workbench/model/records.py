@@ -1,0 +1,150 @@
+"""What the worker's state is made of: one record for each process and job, and one for each side of the worker."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ENDED = frozenset({"completed", "failed", "cancelled"})
+ACTIVE = frozenset({"queued", "starting", "running"})
+
+# The only moves a process may make.
+PROCESS_MOVES: dict[str, frozenset[str]] = {
+    "starting": frozenset({"idle", "stopping", "dead"}),
+    "idle": frozenset({"busy", "stopping", "dead"}),
+    "busy": frozenset({"idle", "stopping", "dead"}),
+    "stopping": frozenset({"dead"}),
+    "dead": frozenset(),
+}
+
+
+class IllegalMove(Exception):
+    """A bug of ours: an event that the state's table of moves forbids."""
+
+
+@dataclass(slots=True)
+class Process:
+    """One child; `id` is its place in the order of starts, `pid` is 0 until it exists."""
+
+    id: int
+    generation: int
+    start_method: str
+    since: float
+    pid: int = 0
+    state: str = "starting"
+    why: str = ""
+    memory_mb: float | None = None
+    memory_metric: str = "rss - shared with zygote"
+    cpu: float | None = None
+    loop_lag_ms: float | None = None
+    heartbeat_age_s: float | None = None
+    jobs_done: int = 0
+    job_id: str | None = None
+    warm_ms: float | None = None
+    stalled: bool = False
+    stack: str = ""
+    warned_mb: float | None = None
+
+    def move(self, state: str, at: float, why: str = "") -> None:
+        """Change the state by the table.
+
+        Raises:
+            IllegalMove: the table has no such move.
+        """
+        if state not in PROCESS_MOVES[self.state]:
+            raise IllegalMove(f"process {self.id}: {self.state} -> {state}")
+        self.state, self.since, self.why = state, at, why
+
+
+@dataclass(slots=True)
+class Job:
+    """One job, from acceptance to its one end."""
+
+    id: str
+    room_id: str
+    metadata: dict[str, Any]
+    queued_at: float
+    own: bool = False
+    status: str = "queued"
+    reason: str | None = None
+    error: str | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    attempt: int = 0
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    generation: int | None = None
+    pid: int | None = None
+    process_id: int | None = None
+    warm: bool | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    start_latency_ms: float | None = None
+    asked: str | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        """Holds a slot."""
+        return self.status in ACTIVE
+
+
+@dataclass(slots=True)
+class Worker:
+    """The worker as a whole; `status` and its reason `why` say whether it takes jobs."""
+
+    agent_id: str = ""
+    worker_id: str = ""
+    version: str = ""
+    pid: int = 0
+    target: str = ""
+    socket: str = ""
+    url: str = ""
+    url_note: str = ""
+    started_at: float = 0.0
+    start_job: bool = False
+    status: str = "starting"
+    why: str = "loading the agent"
+    status_since: float = 0.0
+    draining: bool = False
+    drain_why: str = ""
+    drain_deadline_at: float | None = None
+    stopping: bool = False
+    degraded: bool = False
+    held_until_at: float | None = None
+    held_why: str = ""
+    generation: int = 0
+
+
+@dataclass(slots=True)
+class Load:
+    """The last measurements of the whole worker."""
+
+    load: float | None = None
+    cpu: float | None = None
+    memory_mb: float = 0.0
+    supervisor_lag_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class Link:
+    """The registry link."""
+
+    state: str = "local"
+    why: str = "not registered"
+    attempt: int = 0
+    retry_at: float | None = None
+
+
+@dataclass(slots=True)
+class Reload:
+    """The generation that is being made, and the last failure as long as it stands."""
+
+    mode: str = "off"
+    watched: int = 0
+    step: str = "idle"
+    detail: str = ""
+    generation: int = 0
+    changed: list[str] = field(default_factory=list)
+    since: float = 0.0
+    took_ms: float | None = None
+    problem: dict[str, Any] | None = None
+    start_method: str = ""
+    start_method_why: str = ""

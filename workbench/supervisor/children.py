@@ -1,0 +1,249 @@
+"""The processes of a worker: made as the core wants, heard while they live, let go of when they have ended."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from workbench.model import effects as fx
+from workbench.process import beats as beatpage
+from workbench.process import mark
+from workbench.process.child import Child
+from workbench.process.launcher import Zygote
+from workbench.process.reaper import ExitStatus, Reaper
+from workbench.process.tree import kill_tree
+from workbench.supervisor.generations import Loader
+from workbench.supervisor.hearing import Hearing
+from workbench.supervisor.helpers import Helpers
+from workbench.supervisor.rooms import Rooms
+from workbench.supervisor.shell import Shell
+
+FATAL = frozenset({"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT"})
+
+
+class Children:
+    """The table of children by process id.
+
+    Args:
+        died_starting: called when a process has ended that was never ready: (child, status, words).
+        forget: called with the id of every process that is let go.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        rooms: Rooms,
+        reaper: Reaper,
+        died_starting: Callable[[Child, ExitStatus, str], None],
+        forget: Callable[[int], None],
+    ) -> None:
+        self._shell, self._core, self._rooms, self._reaper = shell, shell.core, rooms, reaper
+        self._died_starting, self._forget = died_starting, forget
+        self.by_id: dict[int, Child] = {}
+        self.by_pid: dict[int, Child] = {}
+        self.spawned: dict[int, Zygote] = {}
+        self.beats_fd = beatpage.create()
+        self.beats = beatpage.Beats(self.beats_fd)
+        self.lifeline_read, self._lifeline_write = os.pipe()
+        self.helpers = Helpers(reaper, self._lives)
+        self._free_slots = list(range(beatpage.SLOTS - 1, -1, -1))
+
+    def connect(self, loader: Loader, hearing: Hearing) -> None:
+        """Where zygotes are found, and who hears the children."""
+        self._loader, self._hearing = loader, hearing
+
+    # --- making ---------------------------------------------------------------------------------
+
+    def spawn(self, effect: fx.Spawn) -> None:
+        """Make the process whose place is taken already."""
+        generation = self._loader.by_number.get(effect.generation)
+        if generation is None:
+            self.never_born(effect.process_id, "its zygote is gone")
+            return
+        try:
+            child = Child(effect.process_id, effect.generation, self._free_slots[-1], self._hearing)
+        except OSError as error:
+            self.never_born(effect.process_id, f"no descriptors for it: {error.strerror}")
+            return
+        self._free_slots.pop()
+        self.beats.clear(child.beat_slot)
+        self.by_id[child.id] = child
+        try:
+            if self._shell.state.processes[child.id].start_method == "spawn":
+                self._spawn_whole(child)
+            else:
+                generation.zygote.hand_over(self._request(child), child.far_fds())
+                child.handed_over()
+        except OSError as error:
+            self._discard(child)
+            self.never_born(child.id, f"it could not be made: {error.strerror}")
+
+    def _request(self, child: Child) -> dict[str, Any]:
+        return {
+            "id": child.id, "generation": child.generation, "slot": child.beat_slot,
+            "log_level": self._shell.settings.options.log_level, "mark": mark.of_process(os.getpid(), child.id),
+        }  # fmt: skip
+
+    def _spawn_whole(self, child: Child) -> None:
+        """Start method `spawn`: a program of its own that loads the agent for itself."""
+        zygote = Zygote(
+            child.generation,
+            lambda z, message: self._whole_said(child, message),
+            lambda z, status: self._whole_gone(child, status),
+            lambda z, lines, records: (self._hearing.child_logged if records else self._hearing.child_wrote)(
+                child, lines, 0
+            ),
+        )
+        order = {**self._loader.order(), "become": True}
+        zygote.start(self.lifeline_read, self.beats_fd, order, mark.of_process(os.getpid(), child.id))
+        self.spawned[child.id] = zygote
+        zygote.listen(self._reaper, with_group=True)
+        self._born(child, zygote.pid)
+        try:
+            zygote.hand_over(self._request(child), child.far_fds())
+        except OSError:
+            zygote.kill()  # it is there, but can never be talked to; the reaper tells of its end
+        child.handed_over()
+
+    def _whole_said(self, child: Child, message: dict[str, Any]) -> None:
+        if message["t"] == "failed":
+            child.init_problem = self._loader.problem_in(message)
+
+    def _whole_gone(self, child: Child, status: ExitStatus) -> None:
+        del self.spawned[child.id]
+        self._core.process_lost(child.id)
+        self._exited(child, status)
+
+    def forked(self, answer: dict[str, Any]) -> None:
+        """A zygote's answer to a request."""
+        child = self.by_id.get(answer["id"])
+        if child is None:
+            if "pid" in answer and not self._reaper.is_claimed(answer["pid"]):
+                kill_tree(answer["pid"])  # it was given up meanwhile
+        elif "error" in answer:
+            self._discard(child)
+            self.never_born(child.id, f"fork: {answer['error']}")
+        else:
+            self._born(child, answer["pid"])
+            self._reaper.claim(
+                child.pid, lambda status: self._exited(child, status), since=child.asked_at,
+                dying=lambda: self._core.process_lost(child.id), with_group=True,
+            )  # fmt: skip
+            if self._core.pool.slots[child.id].condemned:
+                kill_tree(child.pid)  # it was given up before it had a pid
+            self._hearing.child_ready(child)
+        self._shell.flush()
+
+    def _born(self, child: Child, pid: int) -> None:
+        child.born(pid)
+        self.by_pid[pid] = child
+        self._core.process_forked(child.id, pid, self._shell.now())
+
+    def never_born(self, process_id: int, why: str) -> None:
+        """There will be no such process."""
+        self._core.process_exited(process_id, None, None, self._shell.now(), why)
+
+    # --- deeds ----------------------------------------------------------------------------------
+
+    def launch(self, child: Child, effect: fx.Launch) -> None:
+        """Send a job, with what was said in its room before it had a process."""
+        job = self._shell.state.jobs[effect.job_id]
+        child.job_id = job.id
+        room = self._rooms.of_job(job.id)
+        child.send(
+            {
+                "t": "job", "id": job.id, "room_id": job.room_id, "attempt": effect.attempt,
+                "metadata": job.metadata, "participants": room.participants if room else [],
+            }
+        )  # fmt: skip
+        for frame in room.unheard if room else ():
+            child.send({**frame, "job": job.id})
+
+    def tell_job(self, job_id: str, frame: dict[str, Any]) -> None:
+        """News from its room for a job's process, if it has one now."""
+        job = self._shell.state.jobs.get(job_id)
+        child = self.by_id.get(job.process_id or 0) if job is not None and job.active else None
+        if child is not None and child.job_id == job_id:
+            child.send({**frame, "job": job_id})
+
+    def kill(self, child: Child) -> None:
+        """SIGKILL to the whole tree."""
+        if child.pid:
+            kill_tree(child.pid)
+            return
+        generation = self._loader.by_number.get(child.generation)
+        if generation is not None and self._core.pool.slots[child.id].doom == "init_failed":
+            text = f"the zygote of generation {generation.number} has not answered for a process that it was to make"
+            self._shell.logs.note("ERROR", text)
+            generation.zygote.kill()
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def abandon_unborn(self, generation: int) -> None:
+        """A zygote has ended: what it has not announced by now, it never will."""
+        for child in [c for c in self.by_id.values() if c.generation == generation and not c.pid]:
+            self._discard(child)
+            self.never_born(child.id, "its zygote died")
+
+    def _exited(self, child: Child, status: ExitStatus) -> None:
+        """Reaped, its group with it. Its last words are read, then its end gets a name."""
+        child.close()
+        words, slot = _last_words(child, status), self._core.pool.slots[child.id]
+        starting = self._shell.state.processes[child.id].state == "starting"
+        self._discard(child)
+        self._core.process_exited(child.id, status.exit_code, status.signal, self._shell.now(), words)
+        if starting:
+            self._died_starting(child, status, slot.doom_words or words)
+        self.helpers.sweep()
+        self._shell.flush()
+
+    def _discard(self, child: Child) -> None:
+        if self.by_id.pop(child.id, None) is not None:
+            self.by_pid.pop(child.pid, None)
+            child.close()
+            self._free_slots.append(child.beat_slot)
+            self._forget(child.id)
+
+    def _lives(self, name: str) -> bool:
+        """The process (`7`) or the generation (`g2`) of a mark."""
+        if name.startswith("g"):
+            number = int(name[1:]) if name[1:].isdecimal() else 0
+            return number in self._loader.by_number or any(c.generation == number for c in self.by_id.values())
+        return name.isdecimal() and int(name) in self.by_id
+
+    async def close(self) -> None:
+        """Leave nothing: every child, zygote and helper is killed and reaped."""
+        for zygote in self.spawned.values():
+            zygote.kill()
+        for child in list(self.by_id.values()):
+            self.kill(child)
+        os.close(self._lifeline_write)  # whoever is not known yet goes by this
+        deadline = asyncio.get_running_loop().time() + 5
+        while asyncio.get_running_loop().time() < deadline:
+            self._reaper.reap()
+            helpers = self.helpers.kill_all()
+            if not (helpers or self.by_pid or self._loader.by_number or self.spawned):
+                break
+            await asyncio.sleep(0.002)  # SIGCHLD also comes for strangers: the table itself is the condition
+        self._reaper.stop()
+        for child in list(self.by_id.values()):
+            child.close()
+        self.beats.close()
+        for fd in (self.lifeline_read, self.beats_fd):
+            os.close(fd)
+
+
+def terminate(child: Child) -> None:
+    """SIGTERM to the process group."""
+    child.signal(signal.SIGTERM, group=True)
+
+
+def _last_words(child: Child, status: ExitStatus) -> str:
+    if child.init_problem is not None:
+        return child.init_problem.headline()
+    if status.signal in FATAL:  # its fault handler has written where it stood
+        lines = [line.strip() for line in child.dump if line.strip()]
+        at = max((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), default=None)
+        return " / ".join(lines[at : at + 3]) if at is not None else ""
+    return ""

@@ -1,0 +1,130 @@
+"""What children say, print and log, turned into news for the core, the rooms and the log."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+from workbench.model import events as ev
+from workbench.process import speech
+from workbench.process.child import Child, parse_record
+from workbench.supervisor.logs import Source
+from workbench.supervisor.rooms import Rooms
+from workbench.supervisor.shell import Shell
+from workbench.supervisor.words import telling_line
+
+SILENT_S = 1.0  # a closed channel may mean that the process is just leaving
+
+
+class Hearing:
+    """Hears every child (see `process.child.ChildEvents`).
+
+    Args:
+        ready: called with a child that has become ready and is wanted.
+        root: the agent's folder, to tell its lines in a stack from those of libraries.
+    """
+
+    def __init__(self, shell: Shell, rooms: Rooms, ready: Callable[[Child], None], root: Callable[[], str]) -> None:
+        self._shell, self._core, self._rooms = shell, shell.core, rooms
+        self._ready, self._root = ready, root
+
+    def child_said(self, child: Child, said: speech.Said) -> None:
+        """A frame of its channel."""
+        now = self._shell.now()
+        match said:
+            case speech.Say():
+                self._said_in_room(child, said)
+            case speech.Taken():
+                self._core.job_taken(child.id, said.job_id, now)
+            case speech.Started():
+                self._started(child, said)
+            case speech.Over():
+                child.hear_out()  # what the job printed is the job's, although another pipe brings it
+                self._core.job_over(child.id, said.job_id, said.attempt, said.end, said.seen, now)
+                child.job_id = None
+            case speech.Free():
+                self._core.process_free(child.id, now)
+            case speech.Report():
+                self._core.job_reported(child.id, said.job_id, said.fields, now)
+            case speech.Ready():
+                child.ready_ms = said.ms
+                self.child_ready(child)
+            case speech.InitFailed():
+                child.init_problem = said.problem
+            case speech.Pong():
+                child.pinged_at = None
+            case speech.Unknown():
+                text = f"process {child.pid} sent an unknown message {said.kind!r:.40}"
+                self._shell.logs.note("WARNING", text)
+            case speech.Hello():
+                return
+            case _:
+                assert_never(said)
+        self._shell.flush()
+
+    def child_ready(self, child: Child) -> None:
+        """It is ready, and its pid is known: either may come first."""
+        ms = child.ready_ms
+        if child.pid and ms is not None and self._core.process_ready(child.id, ms, self._shell.now()):
+            self._ready(child)
+
+    def child_closed(self, child: Child) -> None:
+        """Mostly it is leaving, and the reaper tells how; one that lives on without a channel is of no use."""
+        self._core.process_lost(child.id)
+        asyncio.get_running_loop().call_later(SILENT_S, self._cut_off, child, "it closed its channel")
+
+    def child_spoilt(self, child: Child, why: str) -> None:
+        """It cannot be understood any more."""
+        self._cut_off(child, why)
+
+    def child_wrote(self, child: Child, lines: list[bytes], cut: int) -> None:
+        """Raw output."""
+        self._shell.logs.add(source_of(child), "INFO", "stdout", lines, cut)
+
+    def child_logged(self, child: Child, lines: list[bytes], cut: int) -> None:
+        """Structured records, and stack dumps between them."""
+        source, dump = source_of(child), []
+        for line in lines:
+            record = parse_record(line)
+            if record is None:
+                dump.append(line)
+                continue
+            level, logger, text = record
+            self._shell.logs.add(source, level, logger, [part.encode() for part in text.split("\n")], cut)
+        if dump:
+            self._dumped(child, dump)
+
+    def _cut_off(self, child: Child, why: str) -> None:
+        self._core.doom(child.id, "signalled", f"killed: {why}", self._shell.now())
+        self._shell.flush()
+
+    def _said_in_room(self, child: Child, said: speech.Say) -> None:
+        room = self._rooms.of_job(said.job_id)
+        if room is not None and child.job_id == room.job_id:
+            room.agent_says(said, self._shell.state.worker.agent_id)
+
+    def _started(self, child: Child, said: speech.Started) -> None:
+        room = self._rooms.of_job(said.job_id)
+        if room is None or child.job_id != said.job_id:
+            self._core.job_started(child.id, said.job_id, said.attempt, 0.0, self._shell.now())
+            return
+        latency_ms = round(max(0.0, said.at - room.accepted_at) * 1e3, 3)
+        self._core.job_started(child.id, said.job_id, said.attempt, latency_ms, self._shell.now())
+        room.begin_attempt(said.attempt, child.generation)
+
+    def _dumped(self, child: Child, dump: list[bytes]) -> None:
+        child.dump += [line.decode("utf-8", "backslashreplace") for line in dump]
+        process = self._shell.state.processes.get(child.id)
+        if process is not None and process.state == "starting" and child.asked_for_stack:
+            return  # kept for the case that it never becomes ready; a slow start is no fault
+        self._shell.logs.add(source_of(child), "WARNING", "stack", dump)
+        if process is not None and process.stalled and not process.stack:
+            line = telling_line(child.dump, self._root())
+            if line:
+                age_s = process.heartbeat_age_s or 1.0
+                self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=age_s, stack=line))
+
+
+def source_of(child: Child) -> Source:
+    """Whose line it is."""
+    return Source(child.id, child.pid, child.generation, child.job_id)

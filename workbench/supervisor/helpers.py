@@ -1,0 +1,69 @@
+"""Helpers that jobs start: whose they are, what they add to a job's tree, and their end together with it.
+
+A helper that called `setsid` is in nobody's process group any more, and when its parent ends, the supervisor (a
+subreaper) becomes its parent. It belongs to the job in whose tree it was last seen, else to the one it is marked with.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+
+from workbench.process import mark
+from workbench.process.child import Child
+from workbench.process.reaper import Reaper
+from workbench.process.tree import adopted, descendants, kill_tree, started_at
+
+
+class Helpers:
+    """Everything below the supervisor that is neither a zygote nor a job's process.
+
+    Args:
+        lives: whether the process (`7`) or the generation (`g2`) of a mark is still there.
+    """
+
+    def __init__(self, reaper: Reaper, lives: Callable[[str], bool]) -> None:
+        self._reaper, self._lives = reaper, lives
+        self._foreign = set(adopted())  # children of a program that this one took the place of
+        self._seen: dict[int, tuple[int, str]] = {}  # pid -> when it started, and the process it was below
+
+    def look(self, children: Iterable[Child]) -> None:
+        """Find the helpers of each child, and end those that outlived theirs."""
+        by_name: dict[str, Child] = {}
+        seen: dict[int, tuple[int, str]] = {}
+        for child in children:
+            by_name[str(child.id)] = child
+            child.helpers = descendants(child.pid) if child.files is not None and child.files.children() else []
+            for pid in child.helpers:
+                seen[pid] = self._seen.get(pid) or (started_at(pid), str(child.id))
+        strangers = self.strangers()
+        self._seen = seen | {pid: self._seen[pid] for pid in strangers if pid in self._seen}
+        for pid in strangers:
+            name = self._owner(pid)
+            if name and not self._lives(name):
+                kill_tree(pid)
+            elif name in by_name:
+                by_name[name].helpers += [pid, *descendants(pid)]
+
+    def sweep(self) -> None:
+        """End the helpers whose job, or generation, is gone."""
+        for pid in self.strangers():
+            name = self._owner(pid)
+            if name and not self._lives(name):
+                kill_tree(pid)
+
+    def kill_all(self) -> bool:
+        """End every helper; False when there was none."""
+        mine = [pid for pid in self.strangers() if os.getpid() != 1 or self._owner(pid)]
+        for pid in mine:
+            kill_tree(pid)
+        return bool(mine)
+
+    def strangers(self) -> list[int]:
+        """Children of this process that nobody here answers for."""
+        return [pid for pid in adopted() if not self._reaper.is_claimed(pid) and pid not in self._foreign]
+
+    def _owner(self, pid: int) -> str:
+        start, name = self._seen.get(pid, (0, ""))
+        if name and start == started_at(pid):
+            return name
+        owner, name = mark.parse(mark.read(pid))
+        return name if owner == os.getpid() else ""

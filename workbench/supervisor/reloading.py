@@ -1,0 +1,255 @@
+"""Which generation serves and which is on its way: loaded, probed by one process, promoted or given up."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+from workbench.agent.problem import Problem
+from workbench.model import events as ev
+from workbench.model.errors import AgentError, WorkbenchError
+from workbench.model.settings import Given, Layers, Settings
+from workbench.process.child import Child, parse_record
+from workbench.process.reaper import ExitStatus
+from workbench.supervisor.generations import Generation, Loader
+from workbench.supervisor.logs import Source
+from workbench.supervisor.shell import Shell
+
+STARTING_ZYGOTE = 8  # processes that boot at the same time
+
+
+class Reloading:
+    """The generations of one worker.
+
+    Args:
+        use: puts new settings to work.
+        give_up: called with the error when the first generation failed and nobody waits for a save.
+        abandon: called with a generation whose zygote has ended: it announces nothing more.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        layers: Layers,
+        target: str,
+        start_method: str | None,
+        waits_for_save: bool,
+        use: Callable[[Settings], None],
+        give_up: Callable[[WorkbenchError], None],
+        abandon: Callable[[int], None],
+    ) -> None:
+        self._shell, self._core, self._layers = shell, shell.core, layers
+        self._target, self._start_method = target, start_method
+        self._use, self._give_up, self._abandon = use, give_up, abandon
+        self._waits_for_save = waits_for_save
+        self.serving: Generation | None = None
+        self.loading: Generation | None = None
+        self.loaded = asyncio.Event()
+        self.root = ""
+        self.files: list[str] = []
+        self.failed_files: list[str] = []
+        self.closed = False
+        self._again: asyncio.TimerHandle | None = None
+        self._code_before: dict[str, Given] | None = None
+        self._noted_sdk_only = False
+
+    def connect(self, loader: Loader) -> None:
+        """What starts zygotes."""
+        self._loader = loader
+
+    def boot(self) -> None:
+        """Start the first zygote: it loads the agent while this process imports the rest."""
+        self.loading = self._loader.begin([])
+
+    def listen(self) -> None:
+        """The loop runs: hear the first zygote."""
+        assert self.loading is not None
+        self._shell.publish(ev.ReloadStarted(at=time.time(), generation=self.loading.number, changed=[]))
+        self._loader.listen(self.loading, self._shell.settings.options.initialize_timeout)
+
+    def reload(self, changed: list[str]) -> int:
+        """Load the agent again beside the running generation; the new generation's number.
+
+        The newest save wins: one that is loading already is given up.
+        """
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self.loading is not None:
+            replaced, self.loading = self.loading, None
+            self._restore_options()
+            self._core.generation_dropped(self._shell.now())
+            self._loader.drop(replaced, kill=True)
+        try:
+            generation = self.loading = self._loader.begin(changed)
+        except OSError as error:
+            self._cannot_start(error, changed)
+            return self._shell.state.reload.generation
+        self._shell.publish(ev.ReloadStarted(at=time.time(), generation=generation.number, changed=changed))
+        self._loader.listen(generation, self._shell.settings.options.initialize_timeout)
+        return generation.number
+
+    def close(self) -> None:
+        """No news matters any more; every zygote is ended."""
+        self.closed = True
+        if self._again is not None:
+            self._again.cancel()
+        self._loader.close()
+
+    # --- news -----------------------------------------------------------------------------------
+
+    def told(self, generation: Generation, news: str) -> None:
+        """What the loader tells of a generation: `loaded`, `failed`, `slow` or `lost`."""
+        if news in ("failed", "lost"):
+            self._abandon(generation.number)
+        if self.closed:
+            return
+        if news == "slow":
+            self._slow(generation)
+        elif news == "loaded" and generation is self.loading:
+            self._loaded(generation)
+        elif generation is self.serving:
+            self._serving_lost(generation)
+        elif generation is self.loading:
+            if generation.problem is None:
+                generation.problem = Problem("", f"its zygote was {generation.ended} before a process was ready")
+            self._failed(generation)
+        self._shell.flush()
+
+    def child_ready(self, child: Child) -> None:
+        """A process is ready: if it is the probe, its generation serves from now on."""
+        generation = self.loading
+        if generation is not None and generation.number == child.generation and generation.loaded is not None:
+            self._promote(generation)
+
+    def child_died_starting(self, child: Child, status: ExitStatus, words: str) -> None:
+        """A process did not become ready: if it was the probe, its generation fails."""
+        generation = self.loading
+        if generation is None or generation.number != child.generation:
+            return
+        if self.serving is None and not self._core.boot_failed:
+            return  # it may try again
+        how = f"killed by {status.signal}" if status.signal else f"exit code {status.exit_code}"
+        text = f"a process died before it was ready ({how})" + (f": {words}" if words else "")
+        generation.problem = child.init_problem or Problem("", text)
+        self._loader.drop(generation, kill=True)
+        self._failed(generation)
+
+    def wrote(self, generation: Generation, lines: list[bytes], records: bool) -> None:
+        """Output of a zygote."""
+        source, logs = Source(0, generation.zygote.pid, generation.number), self._shell.logs
+        if not records:
+            logs.add(source, "INFO", "stdout", lines)
+            return
+        for line in lines:
+            stack = ("WARNING", "stack", line.decode("utf-8", "backslashreplace"))
+            level, logger, text = parse_record(line) or stack
+            logs.add(source, level, logger, [part.encode() for part in text.split("\n")])
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _slow(self, generation: Generation) -> None:
+        if generation is self.loading:
+            where = generation.standing_at.strip()
+            self._shell.publish(
+                ev.ReloadStep(at=time.time(), generation=generation.number, step="loading", detail=where)
+            )
+
+    def _loaded(self, generation: Generation) -> None:
+        loaded = generation.loaded or {}
+        self.root, self.files = loaded["root"], generation.files
+        self._code_before = dict(self._layers.by_name["code"])
+        try:
+            self._layers.put("code", loaded["options"], f"Options(...) in {os.path.basename(self._target)}")
+            settings = self._layers.settings()
+        except WorkbenchError as error:
+            generation.problem = Problem("OptionsError", str(error), exit_code=error.exit_code)
+            self._loader.drop(generation, kill=True)
+            self._failed(generation)
+            return
+        self._use(settings)
+        self._note_unused(loaded.get("sdk_only") or [])
+        method = self._start_method or generation.start_method
+        if method == "spawn":
+            reasons = "; ".join(loaded["against_fork"]) or "asked for"
+            self._shell.logs.note("WARNING", f"start method spawn, not zygote: {reasons}")
+        self._shell.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="warming", detail=""))
+        self._core.pool.limit_starting = STARTING_ZYGOTE if method == "zygote" else max(2, os.cpu_count() or 2)
+        self.loaded.set()
+        self._core.generation_loaded(generation.number, method, self._shell.now())
+
+    def _promote(self, generation: Generation) -> None:
+        old, self.serving, self.loading = self.serving, generation, None
+        generation.served, self._code_before = True, None
+        method = self._start_method or generation.start_method
+        why = "; ".join((generation.loaded or {}).get("against_fork") or []) or "nothing stands against forking"
+        took_ms = (time.monotonic() - generation.began) * 1e3
+        self._core.desk.tell(
+            ev.ReloadDone(
+                at=time.time(), generation=generation.number, took_ms=round(took_ms, 1),
+                start_method=method, start_method_why=why,
+            )
+        )  # fmt: skip
+        self._core.generation_promoted(generation.number, self._shell.now())
+        self._shell.flush()
+        if old is not None:
+            self._loader.drop(old)
+        if generation.number not in self._loader.by_number:
+            self._serving_lost(generation)  # its zygote died while the probe was getting ready
+
+    def _failed(self, generation: Generation) -> None:
+        self.loading = None
+        problem = generation.problem or Problem("", "the agent cannot be loaded")
+        self.failed_files = generation.files
+        self._restore_options()
+        self._core.generation_dropped(self._shell.now())
+        self._shell.publish(ev.ReloadFailed(at=time.time(), generation=generation.number, problem=problem.to_json()))
+        if self.serving is None and not self._waits_for_save:
+            error = AgentError("\n".join([problem.headline(), *problem.excerpt()]))
+            error.exit_code = problem.exit_code
+            self._give_up(error)
+        elif self.serving is not None and self.serving.number not in self._loader.by_number:
+            self._load_later("nothing can be started: the serving generation's zygote died, and a new one failed")
+
+    def _serving_lost(self, generation: Generation) -> None:
+        """The serving zygote died: its jobs run on, new processes need a new one."""
+        text = f"the zygote of generation {generation.number} died ({generation.ended})"
+        self._shell.logs.note("ERROR", f"{text}; loading the agent again")
+        self._load_later(text)
+
+    def _load_later(self, why: str) -> None:
+        delay_s = self._core.zygote_lost(why, self._shell.now())
+        self._shell.flush()
+        if self.loading is None and self._again is None:
+            self._again = asyncio.get_running_loop().call_later(delay_s, self._load_again)
+
+    def _load_again(self) -> None:
+        self._again = None
+        if self.loading is None and not self.closed:
+            self.reload([])
+
+    def _cannot_start(self, error: OSError, changed: list[str]) -> None:
+        number = self._shell.state.reload.generation
+        problem = Problem("", f"no process could be started to load the agent: {error.strerror}")
+        self._shell.publish(ev.ReloadStarted(at=time.time(), generation=number, changed=changed))
+        self._shell.publish(ev.ReloadFailed(at=time.time(), generation=number, problem=problem.to_json()))
+        if self.serving is not None and self.serving.number not in self._loader.by_number:
+            self._load_later(problem.message)
+
+    def _restore_options(self) -> None:
+        """The options of code that never came to serve do not hold."""
+        if self._code_before is None:
+            return
+        self._layers.by_name["code"], self._code_before = self._code_before, None
+        if self.serving is None:
+            return
+        try:
+            self._use(self._layers.settings())
+        except WorkbenchError as error:  # a live change meanwhile was made with the new ones in view
+            self._shell.logs.note("WARNING", f"the options of the failed generation hold on: {error}")
+
+    def _note_unused(self, names: list[str]) -> None:
+        if names and not self._noted_sdk_only:
+            self._noted_sdk_only = True
+            listed = ", ".join(sorted(set(names)))
+            self._shell.logs.note("WARNING", f"taken but not used here (fields of the VideoSDK SDK): {listed}")
