@@ -227,12 +227,13 @@ async def test_job_processes_inherit_no_secret_of_the_worker(start_worker: Any) 
     worker = start_worker("ledger.py", TEST_SEEN="seen", **secrets)
     async with worker.client() as client:
         await until_ready(client)
-        await client.dispatch(None, {"do": "wait"})
+        job = await client.dispatch(None, {"do": "wait"})
         wait_until(worker.entries, "the job runs")
         await until_idle(client)
         below = psutil.Process(worker.process.pid).children(recursive=True)
         seen = [(process.environ(), process.cmdline()) for process in below if process.is_running()]
         answers = [await client.request("GET", path) for path in ("/stats", "/options", "/worker", "/metrics", "/jobs")]
+        await client.end_job(job["id"])
     assert [environment["TEST_SEEN"] for environment, _ in seen].count("seen") >= 2
     assert "canary" not in str(seen) + str(answers)
     worker.process.send_signal(signal.SIGTERM)

@@ -38,7 +38,7 @@ async def _killed() -> tuple[float, int]:
             await watch.started(job_id)
             if do in ("helper", "block", "gil"):
                 await worker.stamp(job_id, "helper" if do == "helper" else "blocking")
-        # A process may be at work before the zygote has told its pid.
+        # One that is just being made has no pid yet.
         await watch.until(lambda state: all(process.pid for process in state.processes.values()))
         leaders = {child.pid for child in psutil.Process(worker.process.pid).children()}  # the zygote, too
         pids = of_sessions(leaders)

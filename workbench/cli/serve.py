@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench.agent import loading
 from workbench.cli.layers import read_layers
+from workbench.cli.owned import obey
 from workbench.cli.parser import given_flags
 from workbench.cli.printer import Printer, wants_json
 from workbench.cli.request import metadata_of, room_of
@@ -26,7 +27,6 @@ from workbench.model.state import Job
 from workbench.process.reaper import become_subreaper
 from workbench.supervisor.worker import Supervisor
 
-OWNER_GRACE_S = 30.0
 NOT_BUILT = ("register", "registry_url", "auth_token", "auth_token_file", "max_retry")
 
 
@@ -97,7 +97,7 @@ class Serve:
             supervisor.started(str(self._name_socket()))
             if self.owned:
                 self._say_ready({"socket": str(path)})
-                side.append(asyncio.ensure_future(self._obey_owner()))
+                side.append(asyncio.ensure_future(obey(supervisor, self.parsed.owner_fd)))
             side.append(asyncio.ensure_future(self._after_loading()))
             side.append(asyncio.ensure_future(self._watch()))
             for task in side:
@@ -234,43 +234,6 @@ class Serve:
     def _say_ready(self, news: dict[str, Any]) -> None:
         say_ready(self.parsed.ready_fd, news)
         self.parsed.ready_fd = None
-
-    async def _obey_owner(self) -> None:
-        """Read orders until the pipe closes; without `release`, that means the owner is gone."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader()
-        pipe = os.fdopen(self.parsed.owner_fd, "rb", buffering=0)
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-        try:
-            while order := (await reader.readline()).strip():
-                if order == b"release":
-                    return
-                if order == b"stop":
-                    self.supervisor.stop("the workbench was closed", 0)
-                elif order == b"drain":
-                    self.supervisor.drain("the workbench was closed", then_exit=True)
-        finally:
-            transport.close()
-        await self._owner_lost()
-
-    async def _owner_lost(self) -> None:
-        """The terminal vanished: admit nothing more, give other people's jobs a moment, then stop."""
-        supervisor = self.supervisor
-        if supervisor.state.worker.stopping or supervisor.core._exit_when_drained is not None:
-            return
-        supervisor.drain("the workbench that owned this worker is gone")
-        if any(not job.own for job in supervisor.state.active_jobs()):
-            supervisor.logs.note("WARNING", f"the workbench is gone: stopping in {OWNER_GRACE_S:g} s")
-            ended = asyncio.Event()
-            supervisor.listeners.append(lambda event: _set_when_only_own(supervisor, ended))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), OWNER_GRACE_S)
-        supervisor.stop("the workbench is gone", 0)
-
-
-def _set_when_only_own(supervisor: Supervisor, ended: asyncio.Event) -> None:
-    if all(job.own for job in supervisor.state.active_jobs()):
-        ended.set()
 
 
 def say_ready(fd: int | None, news: dict[str, Any]) -> None:

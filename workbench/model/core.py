@@ -274,10 +274,6 @@ class Core:
         """What `load = "jobs"` means; known here at any time."""
         return round(len(self.state.active_jobs()) / self.options.max_processes, 3)
 
-    @property
-    def _exit_when_drained(self) -> bool | None:
-        return self.closing.drains_to_exit or None
-
     # --- time -----------------------------------------------------------------------------------
 
     def next_wakeup(self) -> float | None:

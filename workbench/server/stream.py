@@ -28,6 +28,7 @@ class Subscriber:
     async def serve(self) -> None:
         """Until the client leaves."""
         self._supervisor.listeners.append(self._on_event)
+        self._supervisor.followers += 1
         sending = asyncio.ensure_future(self._send_events())
         logging = asyncio.ensure_future(self._send_logs())
         for task in (sending, logging):
@@ -38,6 +39,7 @@ class Subscriber:
                     self._subscribe(message.data)
         finally:
             self._supervisor.listeners.remove(self._on_event)
+            self._supervisor.followers -= 1
             for task in (sending, logging):
                 task.cancel()
             await asyncio.gather(sending, logging, *self._closing, return_exceptions=True)

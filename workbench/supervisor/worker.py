@@ -52,6 +52,7 @@ class Supervisor:
         self.worker_id = f"worker-{secrets.token_hex(4)}"
         self.failure: WorkbenchError | None = None
         self.failure_is_told = False  # who runs this supervisor prints `failure` itself
+        self.followers = 0  # clients of the stream of events now
         self.rooms = Rooms()
         self.reaper = Reaper()
         self._exit: asyncio.Future[int] | None = None

@@ -1,0 +1,139 @@
+"""The terminal's hold on its supervisor: orders, a vanished terminal, and who may take over."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import AGENTS, WAIT_S, child_environment, tagged, wait_until
+from workbench.cli.owned import obey
+from workbench.client.client import Client
+from workbench.client.owner import Owner
+
+TAG = "owner-test"
+
+
+@pytest.fixture
+def owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
+    """A supervisor that this process owns, as the TUI's would."""
+    for name, value in child_environment(
+        XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG, LEDGER=str(tmp_path / "ledger")
+    ).items():
+        monkeypatch.setenv(name, value)
+    for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+        monkeypatch.delenv(name, raising=False)
+    made = Owner([str(AGENTS / "ledger.py"), "--port=0", "--start-job", '--metadata={"do": "wait"}'])
+    made.start()
+    yield made
+    made.close()
+    made.kill()
+    made._reap()
+    wait_until(lambda: not tagged(TAG), "nothing is left", 5)
+
+
+async def others_job(client: Client) -> dict[str, Any]:
+    """A job that somebody else hands in, once it runs."""
+    async with asyncio.timeout(WAIT_S):
+        async for frame in client.frames():
+            if frame.state.worker.status == "ready":
+                break
+        job = await client.dispatch(None, {"do": "wait"})
+        async for frame in client.frames():
+            if frame.state.jobs[job["id"]].status == "running":
+                break
+    return job
+
+
+async def test_a_vanished_terminal_ends_a_worker_that_runs_nobody_elses_job(owner: Owner) -> None:
+    async with Client(owner.wait_until_up()) as client, asyncio.timeout(WAIT_S):
+        async for frame in client.frames():
+            if any(job.status == "running" for job in frame.state.jobs.values()):
+                break
+    owner.close()
+    ended = await asyncio.wait_for(owner.wait(), WAIT_S)
+    assert ended.exit_code == 0
+
+
+async def test_the_jobs_of_others_go_on_when_the_terminal_vanishes_and_whoever_admits_takes_over(owner: Owner) -> None:
+    async with Client(owner.wait_until_up()) as client:
+        job = await others_job(client)
+        owner.close()
+        async with asyncio.timeout(WAIT_S):
+            async for frame in client.frames():
+                if frame.state.worker.draining:
+                    break
+            await client.admit()
+            more = await client.dispatch(None, {"do": "return"})
+            async for frame in client.frames():
+                if frame.state.jobs[more["id"]].status == "completed":
+                    break
+        job = await client.request("GET", f"/jobs/{job['id']}")
+        assert job["status"] == "running"
+        assert psutil.pid_exists(job["pid"])
+
+
+class Worker:
+    """As much of a supervisor as the owner pipe sees."""
+
+    def __init__(self, followers: int) -> None:
+        self.followers, self.ending = followers, False
+        self.listeners: list[Any] = []
+        self.calls: list[str] = []
+        self.state = self.worker = self.logs = self
+        self.draining = False
+        self.own = False
+        self.asked = asyncio.Event()
+
+    def active_jobs(self) -> list["Worker"]:
+        return [self]
+
+    def note(self, level: str, text: str) -> None:
+        self.asked.set()
+
+    def drain(self, why: str, *, then_exit: bool = False) -> None:
+        self.draining = True
+
+    def stop(self, why: str, code: int) -> None:
+        self.calls.append(why)
+
+
+async def test_without_anybody_looking_a_worker_without_owner_stops_when_its_time_is_over() -> None:
+    worker, (read, write) = Worker(followers=0), os.pipe()
+    os.close(write)
+    await asyncio.wait_for(obey(worker, read, grace_s=0.05), WAIT_S)  # type: ignore[arg-type]
+    assert worker.calls == ["the workbench is gone"]
+    assert not worker.listeners
+
+
+async def test_somebody_looking_holds_the_end_off_until_he_has_been_gone_for_the_time() -> None:
+    worker, (read, write) = Worker(followers=1), os.pipe()
+    obeying = asyncio.ensure_future(obey(worker, read, grace_s=0.05))  # type: ignore[arg-type]
+    os.close(write)
+    await worker.asked.wait()
+    for _ in range(20):  # measurements go on for longer than the time
+        worker.listeners[0](None)
+        await asyncio.sleep(0.01)
+    assert not obeying.done()
+    worker.followers = 0
+    await asyncio.wait_for(obeying, WAIT_S)
+    assert worker.calls == ["the workbench is gone"]
+
+
+async def test_released_it_lives_on(owner: Owner) -> None:
+    address, child = owner.wait_until_up(), owner._child
+    assert child is not None
+    owner.release()
+    owner.close()
+    async with Client(address) as client:
+        await others_job(client)
+    child.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(0.5)  # it drains: somebody's job runs
+    child.send_signal(signal.SIGINT)
+    assert child.wait(WAIT_S) == 128 + signal.SIGINT
