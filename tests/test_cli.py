@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import pty
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ import pytest
 from tests.conftest import AGENTS, WAIT_S, Worker, child_environment, tagged, wait_until
 from tests.test_jobs import until_ready
 from workbench.cli import main
-from workbench.client.address import live_supervisors, resolve, run_folder, socket_path
+from workbench.client.address import Address, live_supervisors, resolve, run_folder, socket_path
+from workbench.client.client import ClientError
+from workbench.client.knock import knock
 from workbench.model.errors import UsageError
 
 AGENT = """
@@ -101,6 +105,7 @@ def test_help_and_version_have_the_names_people_try(
         (["options"], "run `workbench options bot.py`"),
         (["attach", "a", "b"], "unexpected argument 'b'"),
         (["attach", "foo://x"], "'foo://x' is no address of a worker"),
+        (["attach", "localhost"], "needs a terminal"),
         (["dispatch", "--url", "http://"], "is no address of a worker"),
         (["dispatch", "--url", "http://x:99999"], "Port out of range"),
         (["dispatch", "--url", "http://x/path"], "is no address of a worker"),
@@ -175,6 +180,22 @@ def test_a_headless_error_is_a_record_in_a_pipe_and_a_line_on_request(
     assert words in run.stderr
 
 
+def test_a_folder_that_has_gone_and_a_machine_that_is_full_are_no_bugs_of_ours(tmp_path: Path) -> None:
+    agent_file(tmp_path)
+    for script, code, words in (
+        ("mkdir gone; cd gone; rmdir ../gone; {}", 2, "the current folder does not exist any more"),
+        ("ulimit -n 6; {}", 1, "Too many open files"),
+    ):
+        command = f"{sys.executable} -m workbench {tmp_path}/bot.py --no-tui --once --job-timeout 9 --log-format text"
+        run = subprocess.run(
+            ["bash", "-c", script.format(command)], cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S,
+            env=child_environment(XDG_RUNTIME_DIR=str(tmp_path)), check=False,
+        )  # fmt: skip
+        assert run.returncode == code, run.stderr
+        assert words in run.stderr
+        assert "Traceback" not in run.stderr
+
+
 # --- standard streams --------------------------------------------------------------------------------
 
 
@@ -228,6 +249,59 @@ def test_a_worker_whose_log_is_not_read_still_ends(tmp_path: Path) -> None:
     )  # fmt: skip
     with process:
         assert process.wait(WAIT_S) == 0
+
+
+def test_a_terminal_that_somebody_made_non_blocking_loses_no_line(tmp_path: Path) -> None:
+    (tmp_path / "bot.py").write_text(
+        "async def entrypoint(ctx):\n    for n in range(3000): print(f'line {n} ' + 'x' * 100)\n"
+    )
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "bot.py", "--no-tui", "--once"],
+        cwd=tmp_path, stderr=write, env=child_environment(XDG_RUNTIME_DIR=str(tmp_path)),
+    )  # fmt: skip
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        printed = [json.loads(line)["message"].split()[:2] for line in pipe]
+    assert process.wait(WAIT_S) == 0
+    assert [words for words in printed if words[0] == "line"] == [["line", str(n)] for n in range(3000)]
+
+
+@pytest.mark.parametrize(("term", "redirected"), [("dumb", False), ("xterm", True)])
+def test_without_a_terminal_the_worker_runs_headless_and_says_so(tmp_path: Path, term: str, redirected: bool) -> None:
+    agent_file(tmp_path)
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "bot.py", "--port", "0"],
+        cwd=tmp_path, stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL if redirected else theirs,
+        env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), TERM=term), start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    written = b""
+    while b"the worker runs" not in written:
+        written += os.read(mine, 65536)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_S) == 0
+    os.close(mine)
+    assert b"no terminal here: running headless, as with --no-tui\r\n" in written
+    assert b"\x1b" not in written
+
+
+def test_in_a_pipe_every_line_is_a_record_from_the_first_on(tmp_path: Path) -> None:
+    agent_file(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "bot.py", "--port", "0"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=child_environment(XDG_RUNTIME_DIR=str(tmp_path)),
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = []
+    while not lines or lines[-1].get("event") != "started":
+        lines.append(json.loads(process.stderr.readline()))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0
+    assert lines[0]["message"] == "no terminal here: running headless, as with --no-tui"
 
 
 # --- options and their layers ------------------------------------------------------------------------
@@ -539,6 +613,25 @@ async def test_dispatch_does_not_wait_for_a_worker_that_was_killed(start_worker:
     assert (waiting.returncode, output, errors.count("\n")) == (1, "", 1)
 
 
+async def test_attach_asks_whether_it_is_let_in_before_it_opens_the_screen(start_worker: Any, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("canary-token")
+    worker = start_worker("ledger.py", "--host", "0.0.0.0", "--control-token-file", str(tmp_path / "token"))
+    async with worker.client() as client:
+        await until_ready(client)
+        url = (await client.request("GET", "/stats"))["worker"]["url"].replace("0.0.0.0", "127.0.0.1")
+    knock(Address(path=worker.socket), None)
+    await asyncio.to_thread(knock, Address(url=url), "canary-token")
+    for address, token, words, status in (
+        (Address(url=url), None, "send the control token", 401),
+        (Address(url=url), "wrong", "send the control token", 401),
+        (Address(url=f"http://127.0.0.1:{free_port()}"), None, "Connection refused", 0),
+        (Address(path=str(tmp_path / "nope.sock")), None, "No such file or directory", 0),
+    ):
+        with pytest.raises(ClientError, match=words) as refused:
+            await asyncio.to_thread(knock, address, token)
+        assert refused.value.status == status
+
+
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", b"garbage\r\n\r\n", b""])
 def test_what_answers_but_is_no_worker_is_one_error(tmp_path: Path, answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -554,3 +647,16 @@ def test_what_answers_but_is_no_worker_is_one_error(tmp_path: Path, answer: byte
     assert (process.returncode, output) == (1, "")
     assert errors.startswith("workbench: ")
     assert "Traceback" not in errors
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asking = threading.Thread(target=_answer_once, args=(server, answer))
+        asking.start()
+        with pytest.raises(ClientError):
+            knock(Address(url=f"http://127.0.0.1:{server.getsockname()[1]}"), None)
+        asking.join()
+
+
+def _answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)

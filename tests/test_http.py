@@ -121,6 +121,8 @@ def worker_started_no_job(worker: Worker) -> bool:
         ("GET", "/rooms/%00/messages", None, 404),
         ("GET", "/events", None, 426),
         ("POST", "/livez", {}, 405),
+        ("POST", "/drain", {"timeout": 5}, 400),
+        ("POST", "/reload", [], 400),
         ("PATCH", "/options", {"no_such": 1}, 400),
         ("PATCH", "/options", {"max_processes": None}, 400),
         ("PATCH", "/options", {"auth_token": "canary"}, 409),
@@ -351,7 +353,7 @@ async def test_a_stream_that_cannot_be_sent_is_ended_and_told() -> None:
             self.noted.append(text)
 
     class Worker_:
-        state, logs, listeners = Broken(), Lines(), []  # type: ignore[var-annotated]
+        state, logs, listeners, followers = Broken(), Lines(), [], 0  # type: ignore[var-annotated]
 
     class Socket:
         closed = asyncio.Event()
@@ -369,7 +371,7 @@ async def test_a_stream_that_cannot_be_sent_is_ended_and_told() -> None:
     async with asyncio.timeout(WAIT_S):
         await Subscriber(Worker_(), Socket()).serve()  # type: ignore[arg-type]
     assert "too deep" in Lines.noted[0]
-    assert Worker_.listeners == []
+    assert (Worker_.listeners, Worker_.followers) == ([], 0)
 
 
 async def test_a_member_of_a_room_is_heard_answered_and_let_go_when_it_does_not_read(

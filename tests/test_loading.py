@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import WAIT_S, child_environment, tagged, wait_until
-from tests.test_jobs import until_ready
+from tests.test_jobs import until_ended, until_ready
 from workbench import JobContext, RoomOptions, WorkerJob
 from workbench.agent import loading
 from workbench.agent.context import JobInfo, ProcessInfo
@@ -215,6 +215,10 @@ def load_alone(folder: Path, target: str) -> tuple[int, str]:
         ("WorkerJob(3)\n", "bad.py", "is not callable; write `async def entrypoint(ctx):` (bad.py:"),
         ("async def e(ctx): pass\nWorkerJob(e, jobctx=3)\n", "bad.py", "jobctx must be a JobContext or a callable"),
         ("async def e(ctx): pass\nWorkerJob(e, options={})\n", "bad.py", "options must be Options(...), not dict"),
+        ("async def e(ctx): pass\nWorkerJob(e, jobctx=e)\n", "bad.py", "not an async one"),
+        ("async def e(ctx): pass\nWorkerJob(e, jobctx=lambda x: x)\n", "bad.py", "called without arguments"),
+        ("async def e(ctx): pass\nWorkerJob(e, prewarm=3)\n", "bad.py", "prewarm must be callable"),
+        ("async def e(ctx): pass\nWorkerJob(e, prewarm=lambda: 0)\n", "bad.py", "prewarm must take one argument"),
         ("raise KeyboardInterrupt\n", "bad.py", "KeyboardInterrupt (bad.py:1)"),
         ("import sys\nsys.exit('bye')\n", "bad.py", "the file called sys.exit('bye')"),
         ("class E(Exception):\n    def __str__(self): raise SystemExit\nraise E\n", "bad.py", "cannot be shown"),
@@ -349,6 +353,44 @@ def test_a_context_that_is_returned_twice_is_copied() -> None:
     assert (second.room_options.name, shared.room_options.name) == ("One", "One")
     assert second.room_options.sdk_only == {"playground": True}
     assert not second._callbacks
+
+
+@pytest.mark.parametrize("kind", ["async def", "def"])
+async def test_a_process_is_prewarmed_once_before_it_counts_as_idle(
+    start_worker: Any, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "warm.py").write_text(
+        NOTE + f"{kind} prewarm(process):\n    note('prewarm')\n    process.userdata['pid'] = os.getpid()\n"
+        "async def entrypoint(ctx):\n    note(f\"job {ctx.process.userdata['pid'] == os.getpid()}\")\n"
+        "WorkerJob(entrypoint, prewarm=prewarm, options=Options(max_jobs_per_process=2, max_processes=1,"
+        " load_threshold=float('inf'))).start()\n"
+    )
+    worker = start_worker(tmp_path / "warm.py")
+    async with worker.client() as client:
+        for _ in range(2):
+            await until_ready(client)
+            await until_ended(client, (await client.dispatch())["id"])
+    assert [e["what"] for e in worker.entries()][:3] == ["prewarm", "job True", "job True"]
+
+
+def test_a_prewarm_that_fails_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cold.py").write_text(NOTE + BARE + "WorkerJob(entrypoint, prewarm=lambda process: 1 / 0)\n")
+    code, output, entries = run_once(tmp_path, "cold.py")
+    assert (code, entries) == (3, [])
+    assert "prewarm failed: division by zero" in output
+
+
+async def test_a_shutdown_callback_may_be_a_plain_function_and_the_last_is_first() -> None:
+    context, called = bound(JobContext()), []
+
+    async def slow() -> None:
+        called.append("slow")
+
+    context.add_shutdown_callback(slow)
+    context.add_shutdown_callback(lambda: called.append("plain"))
+    context.add_shutdown_callback(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    await context.run_callbacks()
+    assert called == ["plain", "slow"]
 
 
 def test_fields_of_the_sdk_are_kept_and_others_are_errors() -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import copy
+import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +70,7 @@ class ProcessInfo:
     userdata: dict[str, Any] = field(default_factory=dict)
 
 
-ShutdownCallback = Callable[[], Awaitable[Any]]
+ShutdownCallback = Callable[[], Any]
 
 
 class JobContext:
@@ -117,7 +118,7 @@ class JobContext:
         self.request_shutdown(reason)
 
     def add_shutdown_callback(self, callback: ShutdownCallback) -> None:
-        """Await `callback()` when the entrypoint is over, however it ended. Later ones run first."""
+        """Call (and await) `callback()` when the entrypoint is over, however it ended. Later ones run first."""
         self._callbacks.append(callback)
 
     async def wait_for_participant(self, participant_id: str | None = None) -> str:
@@ -171,7 +172,9 @@ class JobContext:
         """Await every shutdown callback; one that fails is logged and does not stop the others."""
         for callback in reversed(self._callbacks):
             try:
-                await callback()
+                done = callback()
+                if inspect.isawaitable(done):
+                    await done
             except Exception:
                 log.exception("a shutdown callback failed")
 

@@ -61,12 +61,12 @@ class WorkerJob:
         prewarm: Prewarm | None = None,
     ) -> None:
         check_entrypoint(entrypoint)
-        if jobctx is not None and not isinstance(jobctx, JobContext) and not callable(jobctx):
-            raise AgentError(f"jobctx must be a JobContext or a callable that makes one, not {jobctx!r:.80}")
+        if jobctx is not None and not isinstance(jobctx, JobContext):
+            _check_maker(jobctx)
         if options is not None and not isinstance(options, Options):
             raise AgentError(f"options must be Options(...), not {type(options).__name__}")
-        if prewarm is not None and not callable(prewarm):
-            raise AgentError(f"prewarm must be callable, not {prewarm!r:.80}")
+        if prewarm is not None:
+            _check_prewarm(prewarm)
         self.entrypoint = entrypoint
         self.jobctx = jobctx
         self.options = options or Options()
@@ -131,6 +131,32 @@ def check_entrypoint(entrypoint: Any) -> None:
         raise AgentError(f"{what} must take one argument, the JobContext: {error}") from None
     except ValueError:
         return  # a builtin without a signature: calling it will tell
+
+
+def _check_maker(jobctx: Any) -> None:
+    if not callable(jobctx):
+        raise AgentError(f"jobctx must be a JobContext or a callable that makes one, not {jobctx!r:.80}")
+    if inspect.iscoroutinefunction(jobctx):
+        raise AgentError("jobctx must be a plain function that makes a JobContext, not an async one")
+    if not _takes(jobctx):
+        raise AgentError("jobctx is called without arguments; it must need none")
+
+
+def _check_prewarm(prewarm: Any) -> None:
+    if not callable(prewarm):
+        raise AgentError(f"prewarm must be callable, not {prewarm!r:.80}")
+    if not _takes(prewarm, object()):
+        raise AgentError("prewarm must take one argument, the process")
+
+
+def _takes(function: Any, *arguments: object) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # a builtin without a signature: calling it will tell
+    return True
 
 
 def _in_multiprocessing_child() -> bool:

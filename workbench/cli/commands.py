@@ -24,6 +24,9 @@ def run(arguments: list[str]) -> int:
         return _told(error, _ready_fd(arguments), parsed)
     except (BrokenPipeError, KeyboardInterrupt):
         raise
+    except OSError as error:  # no space, no descriptors, a folder that has gone: the machine's trouble
+        what = f"{error.filename}: " if error.filename else ""
+        return _told(WorkbenchError(f"{what}{error.strerror or error}"), _ready_fd(arguments), parsed)
     except Exception as error:  # a bug of ours ends in one line, too
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"
@@ -35,6 +38,10 @@ def run_agent(parsed: Namespace, arguments: list[str]) -> int:
     """`workbench AGENT`: the TUI where there is a terminal, else headless."""
     if parsed.once and not parsed.no_tui:
         raise UsageError("--once runs without the TUI; add --no-tui")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder does not exist any more; change to one that does") from None
     if parsed.no_tui or not _at_a_terminal():
         from workbench.cli.serve import Serve
 
@@ -48,13 +55,15 @@ def run_agent(parsed: Namespace, arguments: list[str]) -> int:
 def attach(parsed: Namespace) -> int:
     """`workbench attach [URL]`."""
     from workbench.client.address import resolve
+    from workbench.client.knock import knock
 
-    address = resolve(parsed.url)
+    address, token = resolve(parsed.url), client_token(parsed.control_token_file)
     if not _at_a_terminal():
         raise UsageError("attach opens a screen and needs a terminal; `workbench dispatch` and the routes do not")
+    knock(address, token)
     from workbench.cli.tui import run_attached
 
-    return run_attached(parsed, address)
+    return run_attached(address, token)
 
 
 def options(parsed: Namespace) -> int:

@@ -124,15 +124,8 @@ def help_text() -> str:
     for name in flagged():
         field, unit = FIELDS[name], meta(name)["unit"]
         flag = flag_of(name) + ("" if field.annotation is not bool else " / --no-" + name.replace("_", "-"))
-        default = plain(field.default)
-        shown = (
-            ""
-            if default in (None, "")
-            else f" [{default:g}{' ' + unit if unit else ''}]"
-            if _number(default)
-            else f" [{default}]"
-        )
-        lines.append(f"  {flag:<28} {field.description}{shown}")
+        default = _shown_default(plain(field.default), unit if unit in ("s", "MB") else "")
+        lines.append(f"  {flag:<28} {field.description}{default}")
     return "\n".join(lines) + "\n\n" + _TAIL.strip("\n") + "\n"
 
 
@@ -147,8 +140,12 @@ def options_table() -> str:
     return "\n".join(rows)
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _shown_default(value: object, unit: str) -> str:
+    if value in (None, ""):
+        return ""
+    if isinstance(value, bool):
+        return f" [{'yes' if value else 'no'}]"
+    return f" [{value:g}{' ' + unit if unit else ''}]" if isinstance(value, int | float) else f" [{value}]"
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -190,7 +187,7 @@ workbench: run, watch and tune the worker that runs your AI agent
                                         hand a job to a running worker
   workbench options AGENT [OPTIONS]     every option with its value and where it comes from
 
-AGENT is bot.py, bot.py:name, package.module or package.module:name.
+AGENT is bot.py, bot.py:name, a package, package.module or package.module:name.
 
   --preset local|standard|high-scale    a set of other defaults
   --reload[=auto|manual|off]            load the file again when it is saved (TUI: auto; headless: off)
@@ -200,6 +197,8 @@ AGENT is bot.py, bot.py:name, package.module or package.module:name.
   --version                             print the version
 """
 _TAIL = """
+--register, --registry-url, --auth-token-file and --max-retry are taken, but have no effect in this version.
+
 Exit codes: 0 clean, 1 the job of --once failed (or a bug of ours), 2 bad usage or configuration,
 3 the agent cannot be loaded, 4 address in use, 5 restart budget used up, 6 registry refused,
 7 a drain was cut, 128+n ended by signal n.

@@ -25,13 +25,11 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
     return _run(app)
 
 
-def run_attached(parsed: Namespace, address: "Address") -> int:
+def run_attached(address: "Address", token: str | None) -> int:
     """`workbench attach`: the same screen over a worker that somebody else started."""
-    from workbench.cli.commands import client_token
     from workbench.tui.app import WorkbenchApp
     from workbench.tui.source import ClientSource
 
-    token = client_token(parsed.control_token_file)
     return _run(WorkbenchApp(ClientSource(address, token), owner=None, title=str(address)))
 
 

@@ -56,6 +56,13 @@ def judge(state: State, options: Options, gate_closed: bool, *, forced: bool = F
         return Verdict("full", f"{active} jobs of max_processes {options.max_processes}")
     if gate_closed and not forced:
         load = state.load.load
-        figure = "load" if load is None else f"load {load:.2f}"
-        return Verdict("over_load", f"{figure}, load_threshold {options.load_threshold:g}")
+        return Verdict("over_load", _over(load, options.load_threshold))
     return Verdict("ready", f"{active} of {options.max_processes} jobs")
+
+
+def _over(load: float | None, threshold: float) -> str:
+    """The figure and what it is held against; below the threshold, what the gate still waits for."""
+    if load is None or load >= threshold:
+        return f"load{'' if load is None else f' {load:.2f}'}, load_threshold {threshold:g}"
+    wait = f"{REOPEN_AFTER_S:g} s below {threshold - REOPEN_BELOW:.2f}"
+    return f"load {load:.2f}, load_threshold {threshold:g}; jobs are taken after {wait}"

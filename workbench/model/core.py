@@ -68,7 +68,8 @@ class Core:
     ) -> Verdict:
         """Take a job or refuse it; `ready` means taken. `early`: it may wait for the first generation."""
         verdict = self.judge(forced=force)
-        if verdict.status != "ready" and not (early and verdict.status == "starting"):
+        room = len(self.state.active_jobs()) < self.options.max_processes
+        if verdict.status != "ready" and not (early and room and verdict.status == "starting"):
             self.desk.tell(ev.JobRefused(at=now.at, reason=verdict.status, text=verdict.why))
             return verdict
         self.jobs.queue(job_id, room_id, metadata, own, now)
@@ -151,13 +152,13 @@ class Core:
         probe = process.generation == self.pool.probing and self.pool.ever_ready  # its generation fails, not the pool
         unexpected = job is None and not (slot.expected or probe or state == "stopping")
         why = slot.doom_words or words
-        if probe and state == "starting":
-            self.pool.dropped()
         self.desk.tell(
             ev.ProcessExited(
                 at=now.at, id=process_id, exit_code=exit_code, signal=signal, why=why, unexpected=unexpected
             )
         )
+        if probe and state == "starting":
+            self.pool.dropped()
         if unexpected and self.pool.died(process.generation, state, slot, how(exit_code, signal), why, now):
             self.jobs.fail_waiting(self.state.worker.held_why, now)
         if job is not None:

@@ -123,7 +123,10 @@ with warnings.catch_warnings():
             None, "secret that control requests must bring when `host` is not a loopback address", "restart"
         )
         control_token_file: str | None = _option(
-            None, "file holding that secret, read for each request", "restart", pattern=_PATH
+            None,
+            "file holding the secret that control requests must bring, read for each of them",
+            "restart",
+            pattern=_PATH,
         )
         memory_warn_mb: float = _megabytes(500.0, "warn from this much memory of a job's whole process tree; 0 never")
         memory_limit_mb: float = _megabytes(
@@ -131,21 +134,22 @@ with warnings.catch_warnings():
         )
         ping_interval: float = _seconds(
             30.0,
-            "between heartbeats of the registry link and round trips through each process's channel",
+            "time between heartbeats of the registry link and round trips through each process's channel",
             gt=0,
         )
         ping_timeout: float = _seconds(
-            30.0, "a process's loop may stand still, or a ping stay unanswered, before it is killed as hung; 0 never",
+            30.0,
+            "how long a process's loop may stand still, or a ping stay unanswered, until it is killed as hung; 0 never",
             ge=0,
         )  # fmt: skip
         max_retry: int = _option(
             16, "registry connection tries in a row before giving up; 0 never gives up", "now",
             unit="tries", ge=0, le=1_000_000,
         )  # fmt: skip
-        initialize_timeout: float = _seconds(60.0, "a process may take to import and prewarm", gt=0)
-        close_timeout: float = _seconds(60.0, "a job may take to end after it was asked to", ge=0)
-        drain_timeout: float = _seconds(3600.0, "running jobs may take to finish after SIGTERM", ge=0)
-        job_timeout: float = _seconds(0.0, "a job may run; 0 is unlimited", ge=0)
+        initialize_timeout: float = _seconds(60.0, "how long a process may take to import and prewarm", gt=0)
+        close_timeout: float = _seconds(60.0, "how long a job may take to end after it was asked to", ge=0)
+        drain_timeout: float = _seconds(3600.0, "how long running jobs may take to finish after SIGTERM", ge=0)
+        job_timeout: float = _seconds(0.0, "how long a job may run; 0 is unlimited", ge=0)
 
     class Options(OptionsModel):
         """How a worker runs; what is not given keeps its default or comes from a stronger layer.

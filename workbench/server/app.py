@@ -16,7 +16,7 @@ from workbench.server import talk
 from workbench.server.guard import MAX_BODY, Guard, error
 from workbench.server.health import Health, examine
 from workbench.server.metrics import Metrics
-from workbench.server.shapes import GUARD, SUPERVISOR, BadRequest, answer, body_of, given, number, outermost
+from workbench.server.shapes import GUARD, SUPERVISOR, BadRequest, answer, body_of, given, no_fields, number, outermost
 from workbench.server.stream import Subscriber
 from workbench.supervisor.worker import Supervisor
 
@@ -131,7 +131,8 @@ async def dispatch(request: web.Request) -> web.Response:
         return error(409, f"a job runs in room {room_id} already")
     taken = supervisor.submit(room_id, metadata, force=force)
     if isinstance(taken, Verdict):
-        words = {"reason": taken.status, "message": taken.why, "error": f"{taken.status}: {taken.why}"}
+        reason = "draining" if taken.status == "stopping" else taken.status  # the contract's word for both
+        words = {"reason": reason, "message": taken.why, "error": f"{reason}: {taken.why}"}
         refusal = answer(words, 503)
         refusal.headers["Retry-After"] = "1"
         return refusal
@@ -179,6 +180,7 @@ def _job_answer(found: Job, status: int) -> web.Response:
 @routes.post("/drain")
 async def drain(request: web.Request) -> web.StreamResponse:
     """Take no new jobs."""
+    await no_fields(request)
     request.app[SUPERVISOR].drain("asked by an operator")
     return await worker(request)
 
@@ -186,6 +188,7 @@ async def drain(request: web.Request) -> web.StreamResponse:
 @routes.delete("/drain")
 async def admit(request: web.Request) -> web.StreamResponse:
     """Take jobs again."""
+    await no_fields(request)
     if not request.app[SUPERVISOR].admit():
         return error(409, "the worker is ending")
     return await worker(request)
@@ -194,6 +197,7 @@ async def admit(request: web.Request) -> web.StreamResponse:
 @routes.post("/reload")
 async def reload(request: web.Request) -> web.Response:
     """Load the agent again, beside the running generation."""
+    await no_fields(request)
     supervisor = request.app[SUPERVISOR]
     if supervisor.state.worker.stopping:
         return error(409, "the worker is ending")

@@ -71,6 +71,12 @@ async def body_of(request: web.Request, *known: str) -> dict[str, Any]:
     return body
 
 
+async def no_fields(request: web.Request) -> None:
+    """A route that takes nothing: no body, or an empty object."""
+    if await body_of(request):
+        raise BadRequest(f"{request.method} {request.path} takes no fields")
+
+
 def given(body: dict[str, Any], name: str, default: Any) -> Any:
     """A field of the body; null stands for one that is not given."""
     value = body.get(name)

@@ -22,6 +22,7 @@ class Subscriber:
     def __init__(self, supervisor: Supervisor, socket: web.WebSocketResponse) -> None:
         self._supervisor, self._socket = supervisor, socket
         self._queue: asyncio.Queue[tuple[int, ev.Event]] = asyncio.Queue()
+        self._seq = 0
         self._log_position: int | None = None
         self._closing: list[asyncio.Future[bool]] = []
 
@@ -61,15 +62,17 @@ class Subscriber:
             self._log_position = max(0, self._supervisor.logs.total - min(tail, MOST_TAIL))
 
     def _on_event(self, event: ev.Event) -> None:
+        # Counted here: events are told in batches, when the state's own number stands behind the last of them.
+        self._seq += 1
         if self._queue.qsize() < QUEUE:
-            # Numbered when it happened: the state's number moves on while this one waits to be sent.
-            self._queue.put_nowait((self._supervisor.state.seq, event))
+            self._queue.put_nowait((self._seq, event))
 
     async def _send_events(self) -> None:
         while True:
             state = self._supervisor.state
             while not self._queue.empty():
                 self._queue.get_nowait()
+            self._seq = state.seq
             snapshot = {"seq": state.seq, "at": _at(), "type": "snapshot", "state": state.to_json()}
             await self._send(snapshot)
             while self._queue.qsize() < QUEUE:

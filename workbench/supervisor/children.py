@@ -59,12 +59,12 @@ class Children:
         """Make the process whose place is taken already."""
         generation = self._loader.by_number.get(effect.generation)
         if generation is None:
-            self.never_born(effect.process_id, "its zygote is gone")
+            self._never_born_for_want_of_a_zygote(effect.process_id)
             return
         try:
             child = Child(effect.process_id, effect.generation, self._free_slots[-1], self._hearing)
         except OSError as error:
-            self.never_born(effect.process_id, f"no descriptors for it: {error.strerror}")
+            self._never_born(effect.process_id, f"no descriptors for it: {error.strerror}")
             return
         self._free_slots.pop()
         self.beats.clear(child.beat_slot)
@@ -77,7 +77,7 @@ class Children:
                 child.handed_over()
         except OSError as error:
             self._discard(child)
-            self.never_born(child.id, f"it could not be made: {error.strerror}")
+            self._never_born(child.id, f"it could not be made: {error.strerror}")
 
     def _request(self, child: Child) -> dict[str, Any]:
         return {
@@ -123,7 +123,7 @@ class Children:
                 kill_tree(answer["pid"])  # it was given up meanwhile
         elif "error" in answer:
             self._discard(child)
-            self.never_born(child.id, f"fork: {answer['error']}")
+            self._never_born(child.id, f"fork: {answer['error']}")
         else:
             self._born(child, answer["pid"])
             self._reaper.claim(
@@ -140,9 +140,13 @@ class Children:
         self.by_pid[pid] = child
         self._core.process_forked(child.id, pid, self._shell.now())
 
-    def never_born(self, process_id: int, why: str) -> None:
+    def _never_born(self, process_id: int, why: str) -> None:
         """There will be no such process."""
         self._core.process_exited(process_id, None, None, self._shell.now(), why)
+
+    def _never_born_for_want_of_a_zygote(self, process_id: int) -> None:
+        self._core.pool.slots[process_id].expected = True  # the zygote's end counts, and once
+        self._never_born(process_id, "its zygote died")
 
     # --- deeds ----------------------------------------------------------------------------------
 
@@ -184,13 +188,16 @@ class Children:
         """A zygote has ended: what it has not announced by now, it never will."""
         for child in [c for c in self.by_id.values() if c.generation == generation and not c.pid]:
             self._discard(child)
-            self.never_born(child.id, "its zygote died")
+            self._never_born_for_want_of_a_zygote(child.id)
+        self._shell.flush()
 
     def _exited(self, child: Child, status: ExitStatus) -> None:
         """Reaped, its group with it. Its last words are read, then its end gets a name."""
         child.close()
         words, slot = _last_words(child, status), self._core.pool.slots[child.id]
         starting = self._shell.state.processes[child.id].state == "starting"
+        if starting and slot.doom == "init_failed" and (line := self._hearing.stood_at(child)):
+            slot.doom_words += f"; it stood at {line}"
         self._discard(child)
         self._core.process_exited(child.id, status.exit_code, status.signal, self._shell.now(), words)
         if starting:

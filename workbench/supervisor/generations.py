@@ -126,9 +126,8 @@ class Loader:
         generation = self._generation(zygote)
         self._stop_timer(generation)
         del self.by_number[zygote.generation]
-        generation.ended = f"killed by {status.signal}" if status.signal else f"left with exit code {status.exit_code}"
-        if zygote.spoilt:
-            generation.ended = zygote.spoilt
+        how = f"was killed by {status.signal}" if status.signal else f"left with exit code {status.exit_code}"
+        generation.ended = f"was killed: {zygote.spoilt}" if zygote.spoilt else how
         if generation.loaded is not None:
             self._told(generation, "lost")
             return

@@ -94,6 +94,10 @@ class Hearing:
         if dump:
             self._dumped(child, dump)
 
+    def stood_at(self, child: Child) -> str:
+        """The line where its loop stood when it last dumped its stack."""
+        return telling_line(child.dump, self._root())
+
     def _cut_off(self, child: Child, why: str) -> None:
         self._core.doom(child.id, "signalled", f"killed: {why}", self._shell.now())
         self._shell.flush()

@@ -100,19 +100,19 @@ class Reloading:
 
     def told(self, generation: Generation, news: str) -> None:
         """What the loader tells of a generation: `loaded`, `failed`, `slow` or `lost`."""
+        if generation is self.serving and not self.closed:
+            self._serving_lost(generation)
         if news in ("failed", "lost"):
             self._abandon(generation.number)
-        if self.closed:
+        if self.closed or generation is not self.loading:
             return
         if news == "slow":
             self._slow(generation)
-        elif news == "loaded" and generation is self.loading:
+        elif news == "loaded":
             self._loaded(generation)
-        elif generation is self.serving:
-            self._serving_lost(generation)
-        elif generation is self.loading:
+        else:
             if generation.problem is None:
-                generation.problem = Problem("", f"its zygote was {generation.ended} before a process was ready")
+                generation.problem = Problem("", f"its zygote {generation.ended} before a process was ready")
             self._failed(generation)
         self._shell.flush()
 
@@ -149,11 +149,8 @@ class Reloading:
     # --- steps ----------------------------------------------------------------------------------
 
     def _slow(self, generation: Generation) -> None:
-        if generation is self.loading:
-            where = generation.standing_at.strip()
-            self._shell.publish(
-                ev.ReloadStep(at=time.time(), generation=generation.number, step="loading", detail=where)
-            )
+        where = generation.standing_at.strip()
+        self._shell.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="loading", detail=where))
 
     def _loaded(self, generation: Generation) -> None:
         loaded = generation.loaded or {}
@@ -213,7 +210,7 @@ class Reloading:
 
     def _serving_lost(self, generation: Generation) -> None:
         """The serving zygote died: its jobs run on, new processes need a new one."""
-        text = f"the zygote of generation {generation.number} died ({generation.ended})"
+        text = f"the zygote of generation {generation.number} {generation.ended}"
         self._shell.logs.note("ERROR", f"{text}; loading the agent again")
         self._load_later(text)
 

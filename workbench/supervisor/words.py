@@ -15,7 +15,7 @@ def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
             level = "INFO" if event.status == "completed" else "WARNING" if event.status == "cancelled" else "ERROR"
             detail = event.error or (f"exit code {event.exit_code}" if event.exit_code is not None else "")
             how = " ".join(part for part in (event.reason, event.signal) if part)
-            return level, f"job {event.id} {event.status} / {how}" + (f": {detail}" if detail else "")
+            return level, f"{event.id} {event.status} / {how}" + (f": {detail}" if detail else "")
         case ev.JobRefused():
             return "WARNING", f"job refused: {event.reason}: {event.text}"
         case ev.PoolHeld():
@@ -37,7 +37,7 @@ def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
             kept = f"; generation {state.worker.generation} still serves" if state.worker.generation else ""
             return "ERROR", "\n".join([f"cannot load the agent: {problem.headline()}{kept}", *problem.excerpt()])
         case ev.LateReport():
-            return "WARNING", f"late: job {event.id}: {event.text}"
+            return "WARNING", f"late: {event.id}: {event.text}"
         case ev.DrainStarted():
             return "WARNING", f"draining: {event.why}; {len(state.active_jobs())} jobs left"
         case ev.Noted():
