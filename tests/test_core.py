@@ -166,6 +166,18 @@ def test_a_job_whose_process_hangs_before_it_has_read_it_is_launched_again() -> 
     assert bench.of(fx.Launch)[-1].process_id != launch.process_id
 
 
+def test_a_job_ended_before_its_process_read_it_is_cancelled_whatever_kills_the_process() -> None:
+    bench = Bench()
+    bench.serve()
+    job_id = bench.submit()
+    (launch,) = bench.of(fx.Launch)
+    bench.core.end_job(job_id, bench.now)
+    bench.core.doom(launch.process_id, "hung", "it stood still", bench.now)
+    bench.exit(launch.process_id)
+    job = bench.core.state.jobs[job_id]
+    assert (job.status, job.reason, job.error) == ("cancelled", "cancelled", None)
+
+
 def test_a_job_that_could_not_even_begin_ends_by_what_the_child_says() -> None:
     bench = Bench()
     bench.serve()

@@ -58,6 +58,16 @@ async def test_a_strange_host_or_origin_is_refused(start_worker: Any) -> None:
             assert answer.status == 413
 
 
+async def test_on_a_loopback_bind_a_token_is_not_asked_for(start_worker: Any, tmp_path: Any) -> None:
+    (tmp_path / "token").write_text("canary-token\n")
+    worker = start_worker("ledger.py", "--control-token-file", str(tmp_path / "token"))
+    async with worker.client() as client, aiohttp.ClientSession() as http:
+        await until_ready(client)
+        url = (await client.request("GET", "/stats"))["worker"]["url"]
+        async with http.post(f"{url}/drain") as answer:
+            assert answer.status == 200
+
+
 async def test_beyond_loopback_control_needs_the_token(start_worker: Any, tmp_path: Any) -> None:
     (tmp_path / "token").write_text("canary-token\n")
     bare = start_worker("ledger.py", "--host", "0.0.0.0")

@@ -22,6 +22,8 @@ from workbench.model.settings import Layers
     ("values", "words"),
     [
         ({"memroy_limit": 3}, "did you mean 'memory_limit_mb'"),
+        ({"\ud800": 3}, "no such option"),
+        ({"": 3}, "no such option"),
         ({"max_processes": 0}, "a whole number from 1 to 1,000, not 0"),
         ({"max_processes": True}, "a whole number"),
         ({"load_threshold": float("nan")}, "a share above 0"),

@@ -1,9 +1,11 @@
 """What processes do to themselves and to each other on a real worker; the process table and their notes judge."""
 
 import asyncio
+import functools
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -365,7 +367,9 @@ async def test_children_that_fork_while_they_are_killed_do_not_get_away(start_wo
             pid = next(p["pid"] for p in await processes(client, "busy"))
             await client.request("DELETE", f"/processes/{pid}")
             assert (await until_ended(client, job["job"]))["signal"] == "SIGKILL"
-            wait_until(lambda: len(of_worker(worker).children(recursive=True)) == 2, "a zygote and an idle process left")
+            wait_until(
+                lambda: len(of_worker(worker).children(recursive=True)) == 2, "a zygote and an idle process left"
+            )
 
 
 async def test_a_forked_helper_is_not_counted_twice(start_worker: Any) -> None:
@@ -401,6 +405,47 @@ async def test_pages_of_the_zygote_that_a_job_writes_to_are_the_jobs(start_worke
         )
     assert shown == pytest.approx(own_mb, rel=0.3)
     assert idle["memory_mb"] is None or idle["memory_mb"] < 20
+
+
+@pytest.fixture
+def small_group() -> Any:
+    """A control group with 250 MB; a test that needs one is skipped where none may be made."""
+    line = next((one for one in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in one), "")
+    base = Path("/sys/fs/cgroup/memory", line.split(":", 2)[2].lstrip("/")) if line else Path("/sys/fs/cgroup")
+    group, limit = base / f"workbench-test-{os.getpid()}", "memory.limit_in_bytes" if line else "memory.max"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group may be made here: {error}")
+    try:
+        (group / limit).write_text(str(250_000_000))
+        yield group
+    except OSError as error:
+        pytest.skip(f"no limit may be set here: {error}")
+    finally:
+        wait_until(lambda: not (group / "cgroup.procs").read_text(), "the group is empty")
+        group.rmdir()
+
+
+async def test_a_kill_by_the_kernel_for_want_of_memory_has_its_own_name(
+    start_worker: Any, small_group: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def join() -> None:
+        (small_group / "cgroup.procs").write_text(str(os.getpid()))
+
+    monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, preexec_fn=join))
+    worker = start_worker("ledger.py", "--memory-warn-mb", "0")
+    async with worker.client() as client:
+        await until_ready(client)
+        job = await run(client, "grow")
+        after = await run(client, "return")
+        killed = await run(client, "kill")
+    assert (job["status"], job["reason"], job["signal"]) == ("failed", "oom_kernel", "SIGKILL")
+    assert "out of memory" in job["error"]
+    assert after["status"] == "completed"
+    assert killed["reason"] in ("signalled", "oom_kernel")
+    worker.process.send_signal(signal.SIGTERM)
+    worker.ended()
 
 
 # --- channels ---------------------------------------------------------------------------------------
@@ -565,16 +610,18 @@ async def test_a_machine_that_was_frozen_blames_nobody(start_worker: Any) -> Non
     async with worker.client() as client:
         await until_ready(client)
         job = await begin(client, worker, "hear")
-        everybody = [psutil.Process(pid) for pid in tagged(worker.tag)]
+        await until(client, lambda state: len(state.live("idle")) == 2 and len(state.processes) == 3)
+        everybody = tagged(worker.tag)
         for _ in range(2):
-            for process in everybody:
-                process.suspend()
+            for pid in everybody:
+                os.kill(pid, signal.SIGSTOP)
             time.sleep(3)
             of_worker(worker).resume()
-            time.sleep(1.0)  # the jobs get their turn a little later
-            for process in everybody:
-                process.resume()
+            time.sleep(1.0)  # the others get their turn a little later
+            for pid in everybody:
+                os.kill(pid, signal.SIGCONT)
             await asyncio.sleep(1.0)
+        assert tagged(worker.tag) == everybody
         assert (await client.request("GET", f"/jobs/{job['job']}"))["status"] == "running"
         assert "hung" not in worker.output()
 

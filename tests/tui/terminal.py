@@ -26,6 +26,26 @@ WAIT_S = 60.0  # a bound on hanging, never on speed
 COLUMNS, ROWS = 100, 30
 # A shell would hand over the terminal like this: the leader of a session, in the foreground.
 LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+# The same as a job of a shell: Ctrl-Z gives the terminal back to it, and any line brings the job back.
+SHELL = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+while os.WIFSTOPPED(status := os.waitpid(job, os.WUNTRACED)[1]):
+    os.tcsetpgrp(0, os.getpid())
+    print("suspended", flush=True)
+    sys.stdin.readline()
+    os.tcsetpgrp(0, job)
+    os.kill(job, signal.SIGCONT)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 CSI = re.compile(rb"\x1b\[([<=>?]?)([0-9;:]*)([ -/]*)([@-~])")
 STRINGS = re.compile(rb"\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)|[P_^X][^\x1b]*\x1b\\)")
@@ -35,20 +55,20 @@ QUERIES = re.compile(rb"\x1b\[(?:[<=>][0-9;]*[A-Za-z]|\?[0-9;]*(?:u|\$p)|[0-9;]*
 class Terminal:
     """One run of a command on a terminal of its own."""
 
-    def __init__(self, arguments: list[str], folder: Path, tag: str, **environment: str) -> None:
+    def __init__(self, arguments: list[str], folder: Path, tag: str, launch: str = LAUNCH, **environment: str) -> None:
         self.tag, self.folder, self.raw = tag, folder, bytearray()
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self._pending = b""
         self._news = threading.Condition()
-        self._master, self._slave = os.openpty()
+        self._master, self.slave = os.openpty()
         self._wake, self._waker = os.pipe()
         self._set_size(COLUMNS, ROWS)
-        self.before = termios.tcgetattr(self._slave)
+        self.before = termios.tcgetattr(self.slave)
         defaults = {"XDG_RUNTIME_DIR": str(folder), "TEST_TAG": tag, "TERM": "xterm-256color", "TZ": "UTC"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, sys.executable, *arguments],
-            stdin=self._slave, stdout=self._slave, stderr=self._slave, cwd=folder, start_new_session=True,
+            [sys.executable, "-c", launch, sys.executable, *arguments],
+            stdin=self.slave, stdout=self.slave, stderr=self.slave, cwd=folder, start_new_session=True,
             env=child_environment(**{**defaults, **environment}),
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -115,7 +135,7 @@ class Terminal:
             self._set_size(columns, rows)
 
     def _set_size(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def hang_up(self) -> None:
         """The window is closed: the kernel sends SIGHUP."""
@@ -128,10 +148,10 @@ class Terminal:
         assert not self._reader.is_alive()
 
     def _close_ends(self) -> None:
-        for fd in (self._slave, self._master):
+        for fd in (self.slave, self._master):
             if fd >= 0:
                 os.close(fd)
-        self._slave = self._master = -1
+        self.slave = self._master = -1
 
     # --- its processes --------------------------------------------------------------------------
 
@@ -144,10 +164,10 @@ class Terminal:
     def ended(self) -> int:
         """Wait for its end; everything it wrote is read then."""
         code = self.process.wait(WAIT_S)
-        if self._slave >= 0:
-            self.after = termios.tcgetattr(self._slave)
-            os.close(self._slave)  # the last one: what is left in the pty is read, then comes the end
-            self._slave = -1
+        if self.slave >= 0:
+            self.after = termios.tcgetattr(self.slave)
+            os.close(self.slave)  # the last one: what is left in the pty is read, then comes the end
+            self.slave = -1
             self._reader.join(WAIT_S)
         assert not self._reader.is_alive()
         return code

@@ -1,15 +1,22 @@
 """The real program on a real terminal: how it comes up, and how it leaves everything as it was."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import termios
+import uuid
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.conftest import tagged, wait_until
-from tests.tui.terminal import Terminal, control_bytes, modes_left, sequences
+from tests.conftest import child_environment, tagged, wait_until
+from tests.tui.conftest import SAMPLES
+from tests.tui.terminal import SHELL, WAIT_S, Terminal, control_bytes, modes_left, sequences
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -67,7 +74,7 @@ def test_it_follows_the_size_of_the_terminal(open_terminal: OpenTerminal) -> Non
 def keys_fill_the_last_row(terminal: Terminal, columns: int) -> bool:
     """Whether the bottom row shows the keys, in a screen that is painted at this size."""
     rows = terminal.rows()
-    return "q Quit" in rows[-1] and "Freewheel" in rows[0] and len(rows[0]) == columns
+    return "q Quit" in rows[-1] and bool(rows[0].strip()) and len(rows[0]) == columns
 
 
 def test_ctrl_c_leaves_like_q(open_terminal: OpenTerminal) -> None:
@@ -92,6 +99,24 @@ def test_a_closed_window_ends_everything(open_terminal: OpenTerminal) -> None:
     terminal.hang_up()
     assert terminal.ended() == 128 + signal.SIGHUP
     wait_until(lambda: not tagged(terminal.tag), "nothing of it is left")
+
+
+def test_ctrl_z_suspends_the_screen_only_and_fg_brings_it_back(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal("bot.py", "--port=0", launch=SHELL)
+    terminal.sees("● READY", GREETING)
+    (screen,) = psutil.Process(terminal.process.pid).children()
+    (supervisor,) = [child for child in screen.children() if "--no-tui" in child.cmdline()]
+    terminal.type("\x1a")
+    terminal.until(lambda: b"suspended" in terminal.raw, "the shell has the terminal")
+    assert modes_left(bytes(terminal.raw)) == {}
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert screen.status() == psutil.STATUS_STOPPED
+    assert {child.status() for child in supervisor.children(recursive=True)}.isdisjoint({psutil.STATUS_STOPPED})
+    terminal.type("fg\n")
+    terminal.sees("● READY", GREETING, "q Quit")
+    terminal.type("q")
+    assert terminal.ended() == 0
+    assert_restored(terminal)
 
 
 def test_a_killed_screen_takes_its_supervisor_along(open_terminal: OpenTerminal) -> None:
@@ -142,6 +167,24 @@ def test_on_a_dumb_terminal_it_runs_headless_and_says_so(open_terminal: OpenTerm
     assert b"\x1b[?1049h" not in terminal.raw
     assert terminal.raw.decode().count(NOTE) == 1
     wait_until(lambda: not tagged(terminal.tag), "nothing of it is left")
+
+
+def test_without_a_terminal_it_runs_headless_and_says_so_in_one_line(tmp_path: Path) -> None:
+    tag, errors = uuid.uuid4().hex, tmp_path / "stderr"
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workbench", str(SAMPLES / "bot.py"), "--port=0"], cwd=tmp_path,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
+            env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=tag),
+        )  # fmt: skip
+    try:
+        wait_until(lambda: '"started"' in errors.read_text(), "the worker has started")
+    finally:
+        process.terminate()
+        assert process.wait(WAIT_S) == 0
+    records = [json.loads(line) for line in errors.read_text().splitlines()]
+    assert sum(NOTE in record["message"] for record in records) == 1
+    wait_until(lambda: not tagged(tag), "nothing of it is left")
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,9 @@ class Jobs:
                 text = f"{tries} processes died before its entrypoint began ({how(exit_code, signal)})"
                 self.end(job, End("init_failed", text, exit_code, signal), now)
                 return
+        if job.status == "starting" and asked not in (None, "reloaded") and not self.launches[job.id].taken:
+            self.end(job, End(asked), now)  # it was to end, and never began: what killed its process is not its end
+            return
         if asked == "reloaded":
             if slot.doom is None:
                 self._requeue(job, "reloaded", now)

@@ -261,8 +261,8 @@ def problems_of(error: ValidationError) -> list[tuple[str, str]]:
     """pydantic's findings in one clause each: what is allowed, and what was given."""
     found = []
     for item in error.errors(include_url=False):
-        name = str(item["loc"][0]) if item["loc"] else "options"
-        if item["type"] == "extra_forbidden":
+        name = str(item["loc"][0] if item["loc"] else item["input"])  # without a place: a name that is no text
+        if name not in FIELDS:
             found.append((name, "no such option" + nearest(name, FIELDS)))
             continue
         found.append((name, f"must be {allowed(name)}, not {_given(name, item['input'])}"))

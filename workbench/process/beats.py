@@ -12,8 +12,10 @@ import time
 
 INTERVAL_S = 0.25
 SLOTS = 2048
-_SLOT = struct.Struct("dd")  # monotonic time of the last beat, lag of the loop at that beat; both seconds
-_SIZE = SLOTS * _SLOT.size
+_BEAT = struct.Struct("dd")  # monotonic time of the last beat, lag of the loop at that beat; both seconds
+_TAKEN = struct.Struct("d")  # how many jobs it has read: asked for only when it has died
+_SLOT_SIZE = _BEAT.size + _TAKEN.size
+_SIZE = SLOTS * _SLOT_SIZE
 
 
 def create() -> int:
@@ -31,16 +33,25 @@ class Beats:
 
     def read(self, slot: int) -> tuple[float, float]:
         """Monotonic time of the last beat (0 before the first), and the loop's lag at it."""
-        at, lag = _SLOT.unpack_from(self._page, slot * _SLOT.size)
+        at, lag = _BEAT.unpack_from(self._page, slot * _SLOT_SIZE)
         return at, lag
 
     def write(self, slot: int, at: float, lag: float) -> None:
         """One beat."""
-        _SLOT.pack_into(self._page, slot * _SLOT.size, at, lag)
+        _BEAT.pack_into(self._page, slot * _SLOT_SIZE, at, lag)
+
+    def take(self, slot: int, jobs: int) -> None:
+        """The child has read that many jobs."""
+        _TAKEN.pack_into(self._page, slot * _SLOT_SIZE + _BEAT.size, jobs)
+
+    def taken(self, slot: int) -> int:
+        """How many jobs the child has read."""
+        return int(_TAKEN.unpack_from(self._page, slot * _SLOT_SIZE + _BEAT.size)[0])
 
     def clear(self, slot: int) -> None:
         """Before a slot goes to a new child; only after the last one was reaped."""
         self.write(slot, 0.0, 0.0)
+        self.take(slot, 0)
 
     def close(self) -> None:
         """Unmap the page."""

@@ -46,7 +46,10 @@ class Child:
         self.beat_slot = beat_slot
         self.asked_at = time.monotonic()
         self.pid = 0
+        self.killed = False  # by us
+        self.ended = False  # reaped: its pid may be somebody else's by now
         self.job_id: str | None = None
+        self.launched = 0  # jobs it was sent
         self.files: ProcFiles | None = None
         self.helpers: list[int] = []  # what it started, as last seen
         self.dump: deque[str] = deque(maxlen=DUMP_KEPT)
@@ -83,7 +86,11 @@ class Child:
         self.records.start()
 
     def born(self, pid: int) -> None:
-        """The kernel's name for it is known."""
+        """The kernel's name for it is known.
+
+        Raises:
+            OSError: no descriptors are left to watch it by.
+        """
         self.pid = pid
         self.files = ProcFiles(pid)
 
@@ -100,7 +107,7 @@ class Child:
 
     def signal(self, number: int, *, group: bool) -> None:
         """Signal the process, or its whole group; one that has gone is no error."""
-        if self.pid:
+        if self.pid and not self.ended:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 (os.killpg if group else os.kill)(self.pid, number)
 

@@ -89,7 +89,7 @@ class Zygote:
         self._listening = True
         self.output.start()
         self.records.start()
-        reaper.claim(self.pid, self._ended, since=self._born, with_group=with_group)
+        reaper.claim(self.pid, self._ended, since=self._born, dying=self._dying, with_group=with_group)
 
     def hand_over(self, request: dict[str, Any], fds: list[int]) -> None:
         """Ask for a child with these descriptors. The descriptors may be closed on return.
@@ -165,8 +165,10 @@ class Zygote:
         self._said(self, message)
         return True
 
-    def _ended(self, status: ExitStatus) -> None:
+    def _dying(self) -> None:
         self._alive = False
+
+    def _ended(self, status: ExitStatus) -> None:
         while self._read():
             continue
         self._let_go()

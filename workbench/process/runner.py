@@ -115,6 +115,7 @@ class Runner:
         self.process = ProcessInfo(os.getpid(), setup.generation)
         self._jobs: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._current: Attempt | None = None
+        self._taken = 0
         self._early: list[dict[str, Any]] = []  # news for a job that has not begun
 
     async def live(self) -> int:
@@ -156,7 +157,8 @@ class Runner:
         await attempt.run(_rehearsal)
 
     async def _run(self, frame: dict[str, Any]) -> None:
-        self.channel.post({"t": "taken", "job": frame["id"]})
+        self._taken += 1
+        self.beats.take(self.setup.beat_slot, self._taken)
         try:
             context = self.agent.make_context()
             attempt = Attempt(frame, context, self.process, self.channel, self.root)

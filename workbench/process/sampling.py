@@ -12,13 +12,22 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ProcFiles:
-    """The procfs files of one process."""
+    """The procfs files of one process.
+
+    Raises:
+        OSError: no descriptors are left.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._statm = _open(pid, "statm")
-        self._stat = _open(pid, "stat")
-        self._children = _open(pid, f"task/{pid}/children")
+        self._statm = self._stat = self._children = -1
+        try:
+            self._statm = _open(pid, "statm")
+            self._stat = _open(pid, "stat")
+            self._children = _open(pid, f"task/{pid}/children")
+        except OSError:
+            self.close()
+            raise
 
     def memory_pages(self) -> int:
         """Resident pages; 0 when it has gone."""
@@ -149,7 +158,7 @@ def _text(path: str) -> str:
 def _open(pid: int, name: str) -> int:
     try:
         return os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return -1  # it has ended already: every figure reads as none
 
 

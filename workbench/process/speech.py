@@ -33,13 +33,6 @@ class InitFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """It has read its job."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Started:
     """The next thing is the entrypoint's first line; `at` is monotonic."""
 
@@ -95,7 +88,7 @@ class Unknown:
     kind: str
 
 
-Said = Hello | Ready | InitFailed | Taken | Started | Over | Free | Report | Say | Pong | Unknown
+Said = Hello | Ready | InitFailed | Started | Over | Free | Report | Say | Pong | Unknown
 
 
 def understand(message: dict[str, Any]) -> Said:
@@ -117,8 +110,6 @@ def _understand(message: dict[str, Any]) -> Said:
                 _id(message["job"]), _id(message["id"]), str(message["text"]), message.get("data"),
                 _finite(message["at"]), bool(message["partial"]),
             )  # fmt: skip
-        case "taken":
-            return Taken(_id(message["job"]))
         case "started":
             return Started(_id(message["job"]), int(message["attempt"]), _finite(message["at"]))
         case "over":

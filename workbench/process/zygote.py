@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from workbench.agent import job as jobs
 from workbench.agent import loading
 from workbench.agent.problem import problem_of
-from workbench.process import evidence, lifeline, mark, records
+from workbench.process import descriptors, evidence, lifeline, mark, records
 from workbench.process.beats import Beats
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
@@ -45,6 +45,7 @@ class Zygote:
         """Load, report, serve."""
         self.order = json.loads(self.control.recv(MAX_REQUEST))
         records.install(self.order["log_level"])
+        descriptors.restore_limit(self.order["descriptors"])
         try:
             target = loading.find(self.order["target"])
             self.root = target.root

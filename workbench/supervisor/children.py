@@ -8,9 +8,10 @@ from typing import Any
 
 from workbench.model import effects as fx
 from workbench.process import beats as beatpage
-from workbench.process import mark
+from workbench.process import descriptors, mark
 from workbench.process.child import Child
 from workbench.process.launcher import Zygote
+from workbench.process.oom import OomCounter
 from workbench.process.reaper import ExitStatus, Reaper
 from workbench.process.tree import kill_tree
 from workbench.supervisor.generations import Loader
@@ -47,6 +48,7 @@ class Children:
         self.beats = beatpage.Beats(self.beats_fd)
         self.lifeline_read, self._lifeline_write = os.pipe()
         self.helpers = Helpers(reaper, self._lives)
+        self.oom = OomCounter()
         self._free_slots = list(range(beatpage.SLOTS - 1, -1, -1))
 
     def connect(self, loader: Loader, hearing: Hearing) -> None:
@@ -64,7 +66,7 @@ class Children:
         try:
             child = Child(effect.process_id, effect.generation, self._free_slots[-1], self._hearing)
         except OSError as error:
-            self._never_born(effect.process_id, f"no descriptors for it: {error.strerror}")
+            self._never_born(effect.process_id, f"no descriptors for it: {descriptors.words(error)}")
             return
         self._free_slots.pop()
         self.beats.clear(child.beat_slot)
@@ -77,7 +79,7 @@ class Children:
                 child.handed_over()
         except OSError as error:
             self._discard(child)
-            self._never_born(child.id, f"it could not be made: {error.strerror}")
+            self._never_born(child.id, f"it could not be made: {descriptors.words(error)}")
 
     def _request(self, child: Child) -> dict[str, Any]:
         return {
@@ -112,7 +114,7 @@ class Children:
 
     def _whole_gone(self, child: Child, status: ExitStatus) -> None:
         del self.spawned[child.id]
-        self._core.process_lost(child.id)
+        self._dying(child)
         self._exited(child, status)
 
     def forked(self, answer: dict[str, Any]) -> None:
@@ -128,17 +130,26 @@ class Children:
             self._born(child, answer["pid"])
             self._reaper.claim(
                 child.pid, lambda status: self._exited(child, status), since=child.asked_at,
-                dying=lambda: self._core.process_lost(child.id), with_group=True,
+                dying=lambda: self._dying(child), with_group=True,
             )  # fmt: skip
             if self._core.pool.slots[child.id].condemned:
-                kill_tree(child.pid)  # it was given up before it had a pid
+                self.kill(child)  # it was given up before it had a pid
             self._hearing.child_ready(child)
         self._shell.flush()
 
     def _born(self, child: Child, pid: int) -> None:
-        child.born(pid)
         self.by_pid[pid] = child
         self._core.process_forked(child.id, pid, self._shell.now())
+        try:
+            child.born(pid)
+        except OSError as error:  # nobody would see what it uses
+            self._core.doom(
+                child.id, "init_failed", f"it cannot be watched: {descriptors.words(error)}", self._shell.now()
+            )
+
+    def _dying(self, child: Child) -> None:
+        child.ended = True
+        self._core.process_lost(child.id)
 
     def _never_born(self, process_id: int, why: str) -> None:
         """There will be no such process."""
@@ -154,6 +165,7 @@ class Children:
         """Send a job, with what was said in its room before it had a process."""
         job = self._shell.state.jobs[effect.job_id]
         child.job_id = job.id
+        child.launched += 1
         room = self._rooms.of_job(job.id)
         child.send(
             {
@@ -173,8 +185,10 @@ class Children:
 
     def kill(self, child: Child) -> None:
         """SIGKILL to the whole tree."""
+        child.killed = True
         if child.pid:
-            kill_tree(child.pid)
+            if not child.ended:
+                kill_tree(child.pid)
             return
         generation = self._loader.by_number.get(child.generation)
         if generation is not None and self._core.pool.slots[child.id].doom == "init_failed":
@@ -198,6 +212,11 @@ class Children:
         starting = self._shell.state.processes[child.id].state == "starting"
         if starting and slot.doom == "init_failed" and (line := self._hearing.stood_at(child)):
             slot.doom_words += f"; it stood at {line}"
+        if status.signal == "SIGKILL" and not child.killed and self.oom.look():
+            slot.doom, slot.doom_words = "oom_kernel", "killed by the kernel: the machine or container is out of memory"
+        job = self._shell.state.jobs.get(child.job_id or "")
+        if job is not None and job.status == "starting" and self.beats.taken(child.beat_slot) >= child.launched:
+            self._core.job_taken(child.id, job.id, self._shell.now())
         self._discard(child)
         self._core.process_exited(child.id, status.exit_code, status.signal, self._shell.now(), words)
         if starting:

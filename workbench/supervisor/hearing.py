@@ -34,8 +34,6 @@ class Hearing:
         match said:
             case speech.Say():
                 self._said_in_room(child, said)
-            case speech.Taken():
-                self._core.job_taken(child.id, said.job_id, now)
             case speech.Started():
                 self._started(child, said)
             case speech.Over():

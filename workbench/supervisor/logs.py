@@ -70,8 +70,12 @@ class LogStore:
             old = self._batches.popleft()
             self._lines -= len(old.lines)
             self._bytes -= old.size
-        for listener in self.listeners:
-            listener(batch)
+        for listener in list(self.listeners):
+            try:
+                listener(batch)
+            except Exception as error:  # whoever reads the log must not keep the worker from its work
+                self.listeners.remove(listener)
+                self.note("CRITICAL", f"a bug of ours: a reader of the log failed and gets no more lines: {error!r}")
 
     def note(self, level: str, text: str) -> None:
         """A line of the supervisor's own."""
@@ -81,9 +85,13 @@ class LogStore:
         """At most `most` rows from line `number` on, newest kept, and how many of them were left out."""
         start = max(number, self.total - most)
         rows: list[list[Any]] = []
-        for batch in self._batches:
-            if batch.first + len(batch.lines) > start:
-                rows.extend(batch.rows(start))
+        wanted: list[Batch] = []
+        for batch in reversed(self._batches):  # followers ask ten times a second, and for the newest
+            if batch.first + len(batch.lines) <= start:
+                break
+            wanted.append(batch)
+        for batch in reversed(wanted):
+            rows.extend(batch.rows(start))
         return rows, self.total - number - len(rows)
 
     def last_of(self, process_id: int, most: int = 200) -> list[str]:

@@ -9,6 +9,7 @@ from workbench.agent.problem import Problem
 from workbench.model import events as ev
 from workbench.model.errors import AgentError, WorkbenchError
 from workbench.model.settings import Given, Layers, Settings
+from workbench.process import descriptors
 from workbench.process.child import Child, parse_record
 from workbench.process.reaper import ExitStatus
 from workbench.supervisor.generations import Generation, Loader
@@ -227,7 +228,7 @@ class Reloading:
 
     def _cannot_start(self, error: OSError, changed: list[str]) -> None:
         number = self._shell.state.reload.generation
-        problem = Problem("", f"no process could be started to load the agent: {error.strerror}")
+        problem = Problem("", f"no process could be started to load the agent: {descriptors.words(error)}")
         self._shell.publish(ev.ReloadStarted(at=time.time(), generation=number, changed=changed))
         self._shell.publish(ev.ReloadFailed(at=time.time(), generation=number, problem=problem.to_json()))
         if self.serving is not None and self.serving.number not in self._loader.by_number:

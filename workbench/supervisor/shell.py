@@ -20,7 +20,7 @@ class Shell:
     Attributes:
         carry_out: does what the core wants.
         words: the log line of an event, or None.
-        broken: called with what happened when something of ours raised where nothing may.
+        bug: called with what happened when something of ours raised where nothing may.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,7 +31,7 @@ class Shell:
         self.listeners: list[Listener] = []
         self.carry_out: Callable[[fx.Effect], None] = lambda effect: None
         self.words: Callable[[ev.Event], tuple[str, str] | None] = lambda event: None
-        self.broken: Callable[[str], None] = lambda text: None
+        self.bug: Callable[[str], None] = lambda text: None
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
         self._flushing = False
@@ -41,10 +41,10 @@ class Shell:
         return Now(time.monotonic(), time.time())
 
     def flush(self) -> None:
-        """Tell the core's events, carry out its effects, and set the timer for its next deadline.
+        """Carry out the core's effects, tell its events, and set the timer for its next deadline.
 
-        What a listener or an effect raises is a bug of ours. It must not keep the others from their news: a lost
-        effect would be a job that is never started, or a process that is never killed.
+        What a listener or an effect raises is a bug of ours. It must not keep the others from their news; and a
+        process for which something was not done is killed, since nobody knows how it stands.
         """
         if self._flushing:
             return  # the loop below takes what has come
@@ -52,10 +52,12 @@ class Shell:
         try:
             while self.core.has_news:
                 events, effects = self.core.take()
+                for effect in effects:  # first: a job waits for it
+                    if not self._guarded(self.carry_out, effect) and not isinstance(effect, fx.Kill):
+                        process_id = getattr(effect, "process_id", 0)
+                        self.core.doom(process_id, "signalled", "killed: a bug of ours, see the log", self.now())
                 for event in events:
                     self._tell(event)
-                for effect in effects:
-                    self._guarded(self.carry_out, effect)
         finally:
             self._flushing = False
         self._set_timer()
@@ -79,12 +81,14 @@ class Shell:
         for listener in list(self.listeners):
             self._guarded(listener, event)
 
-    def _guarded(self, call: Callable[..., None], about: object) -> None:
+    def _guarded(self, call: Callable[..., None], about: object) -> bool:
         try:
             call(about)
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
-            self.broken(f"{error!r} at {place.filename}:{place.lineno}, on {about!r:.200}")
+            self.bug(f"{error!r} at {place.filename}:{place.lineno}, on {about!r:.200}")
+            return False
+        return True
 
     def _set_timer(self) -> None:
         due = self.core.next_wakeup()

@@ -41,7 +41,8 @@ class Watchdog:
         process = self._state.processes[child.id]
         if process.state == "starting":
             self._slow_start(child, age_s)
-            return
+        if process.state in ("starting", "stopping"):
+            return  # each has a deadline of its own
         if not process.stalled:
             child.dump.clear()
             self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=""))
@@ -74,6 +75,7 @@ class Watchdog:
         self._core.load_measured(load, now)
         self._core.heal_check(now)
         self._ping_all(now.mono)
+        self._children.oom.look()
         self._children.helpers.look(self._children.by_id.values())
         self._measure_one()
         self._shell.flush()

@@ -15,6 +15,7 @@ from workbench.model.admission import Verdict
 from workbench.model.errors import WorkbenchError
 from workbench.model.settings import Layers, Settings
 from workbench.model.state import Job
+from workbench.process import descriptors
 from workbench.process.child import Child
 from workbench.process.reaper import Reaper
 from workbench.process.speech import REASONS as CHILD_REASONS
@@ -58,6 +59,7 @@ class Supervisor:
         self._exit: asyncio.Future[int] | None = None
         self._exit_code: int | None = None
         self._broken = False
+        self._descriptors = 0
         self._put_together(start_method)
 
     def _put_together(self, start_method: str | None) -> None:
@@ -65,7 +67,7 @@ class Supervisor:
         self.core, self.state, self.logs = self.shell.core, self.shell.state, self.shell.logs
         self.listeners = self.shell.listeners
         self.listeners.append(self._heard)
-        self.shell.carry_out, self.shell.words, self.shell.broken = self._carry_out, self._words, self._bug
+        self.shell.carry_out, self.shell.words, self.shell.bug = self._carry_out, self._words, self._bug
         self.code = Reloading(
             self.shell, self.layers, self.target, start_method, self.waits_for_save, self._use, self._give_up,
             lambda number: self.children.abandon_unborn(number),
@@ -125,10 +127,12 @@ class Supervisor:
         Raises:
             WorkbenchError: no process could be started.
         """
+        self._descriptors = descriptors.raise_limit()
         try:
             self.code.boot()
         except OSError as error:
-            raise WorkbenchError(f"no process could be started to load the agent: {error.strerror}") from None
+            text = f"no process could be started to load the agent: {descriptors.words(error)}"
+            raise WorkbenchError(text) from None
 
     async def run(self) -> int:
         """Serve until the worker has ended; its exit code."""
@@ -208,7 +212,8 @@ class Supervisor:
         job_id = f"job-{uuid.uuid4().hex[:12]}"
         room = room_id or f"room-{uuid.uuid4().hex[:8]}"
         now = self.shell.now()
-        self.core.load_measured(self.sampler.load(now.mono), now)  # others may have been taken since the last tick
+        if self.settings.options.load == "cpu":  # others may have been taken since the last tick
+            self.core.load_measured(self.sampler.load(now.mono), now)
         verdict = self.core.submit(job_id, room, metadata, now, force=force, own=own, early=early)
         if job_id in self.state.jobs:
             self.rooms.open(room, job_id, lambda frame: self.children.tell_job(job_id, frame), now.mono)
@@ -313,6 +318,7 @@ class Supervisor:
             "target": self.target,
             "arguments": self.arguments,
             "log_level": self.settings.options.log_level,
+            "descriptors": self._descriptors,
         }
 
     def _use(self, settings: Settings) -> None:
@@ -337,8 +343,11 @@ class Supervisor:
     # --- bugs of ours ---------------------------------------------------------------------------
 
     def _bug(self, text: str) -> None:
-        """Nobody knows any more what holds: say so, and end as orderly as can be, rather than half live on."""
         self.logs.note("CRITICAL", f"a bug of ours: {text}")
+
+    def _fatal_bug(self, text: str) -> None:
+        """Nobody knows any more what holds: end as orderly as can be, rather than live on half."""
+        self._bug(text)
         if not self._broken:
             self._broken = True
             self.failure = WorkbenchError(f"a bug of ours: {text}")
@@ -346,14 +355,14 @@ class Supervisor:
 
     def _sampler_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None:
-            self._bug(f"the sampler failed: {task.exception()!r}; limits are not enforced")
+            self._fatal_bug(f"the sampler failed: {task.exception()!r}; limits are not enforced")
 
     def _loop_problem(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody else caught. In a callback of ours, it means that something was left half done."""
         error = context.get("exception")
         text = f"{context.get('message')}: {error!r}"
         if _is_ours(error):
-            self._bug(text)
+            self._fatal_bug(text)
         else:
             self.logs.note("ERROR", text)
 

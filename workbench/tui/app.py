@@ -1,5 +1,7 @@
 """The workbench's terminal app: composes, and routes between screen, supervisor and the way out."""
 
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
@@ -118,8 +120,9 @@ class WorkbenchApp(App[ExitReport]):
         self.set_interval(TICK_S, self._tick)
         self.call_after_refresh(self._begin)
         if not self.is_headless:
-            from workbench.tui.signals import watch_signals
+            from workbench.tui.signals import terminal_gone, watch_signals
 
+            self.set_interval(TICK_S, lambda: self._hung_up() if terminal_gone() else None)
             self._unwatch = watch_signals(self._signalled, self.leaving.quit)
 
     def _begin(self) -> None:
@@ -144,6 +147,10 @@ class WorkbenchApp(App[ExitReport]):
     def _signalled(self, number: int) -> None:
         code = 128 + number
         self.exit(ExitReport("closed", exit_code=code), return_code=code)
+
+    def _hung_up(self) -> None:
+        """There is no screen to restore, and reading it would spin: the closing owner pipe tells the supervisor."""
+        os._exit(128 + signal.SIGHUP)
 
     # --- news -----------------------------------------------------------------------------------
 

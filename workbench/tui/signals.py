@@ -1,6 +1,7 @@
 """Signals that end this terminal: the screen is restored before the process goes."""
 
 import asyncio
+import select
 import signal
 from collections.abc import Callable
 
@@ -19,3 +20,11 @@ def watch_signals(leave: Callable[[int], None], interrupt: Callable[[], object])
             loop.remove_signal_handler(number)
 
     return undo
+
+
+def terminal_gone() -> bool:
+    """The terminal hung up without a signal: it was not this process's controlling one."""
+    poll = select.poll()
+    for fd in (0, 2):
+        poll.register(fd, 0)
+    return bool(poll.poll(0))
