@@ -476,3 +476,38 @@ def test_a_worker_job_that_is_the_named_one_may_start_itself(project: Path) -> N
 
 def test_making_a_worker_job_is_enough_to_be_found(project: Path) -> None:
     assert WorkerJob(lambda ctx: None).options.max_processes == 5  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        "import sys\nsys.stdout.close()\n",
+        "import sys\nsys.stdout = None\n",
+        "import io, sys\nsys.stdout = io.StringIO()\n",
+        "import sys, types\nclass M(types.ModuleType):\n    def __getattr__(self, name):\n        raise OSError(name)\n"
+        "sys.modules['weird'] = M('weird')\n",
+    ],
+)
+def test_an_agent_that_does_strange_things_to_its_interpreter_still_runs(tmp_path: Path, strange: str) -> None:
+    (tmp_path / "strange.py").write_text(strange + NOTE + "async def entrypoint(ctx):\n    note('ran')\n")
+    code, output, entries = run_once(tmp_path, "strange.py")
+    assert (code, [e["what"] for e in entries]) == (0, ["ran"]), output
+
+
+def test_an_agent_takes_arguments_of_a_hundred_kilobytes(tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text(
+        NOTE + "import sys\nasync def entrypoint(ctx):\n    note(str(len(sys.argv[1])))\n"
+    )
+    code, output, entries = run_once(tmp_path, "long.py", "--", "x" * 100_000)
+    assert (code, [e["what"] for e in entries]) == (0, ["100000"]), output
+
+
+def test_a_first_process_for_which_there_are_no_descriptors_is_an_end_with_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text("async def entrypoint(ctx):\n    pass\n")
+    command = f"ulimit -n 20; exec {sys.executable} -m workbench good.py --no-tui --once --port 0"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, check=False,
+        env=child_environment(XDG_RUNTIME_DIR=str(tmp_path)),
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "ulimit -n" in done.stderr

@@ -202,7 +202,7 @@ async def test_a_dismissed_zygote_still_answers_what_it_was_asked(
     zygote = make_zygote(lambda z, message: said.append(message["id"]), lambda z, status: ended.set_result(status))
     program = (
         "import json, socket, time\ns = socket.socket(fileno=3)\ns.recv(9999)\ntime.sleep(0.3)\n"
-        "while data := s.recv(9999): s.send(json.dumps(dict(t='forked', id=json.loads(data)['id'], pid=1)).encode())"
+        "while data := s.recv(9999): s.send(json.dumps(dict(t='forked', id=json.loads(data)['id'], pid=9)).encode())"
     )
     monkeypatch.setattr(launcher, "PROGRAM", program)
     zygote.start(nothing, nothing, {}, mark.of_generation(1, 1))

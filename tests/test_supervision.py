@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,79 @@ async def test_the_workbenchs_own_job_moves_to_the_new_code(start_worker: Any, t
                 await asyncio.sleep(0.01)
 
 
+async def test_options_of_code_that_never_came_to_serve_do_not_hold(start_worker: Any, tmp_path: Path) -> None:
+    source = (
+        "from workbench import Options, WorkerJob\n"
+        "def prewarm(process): {prewarm}\n"
+        "async def entrypoint(ctx): pass\n"
+        "if __name__ == '__main__':\n"
+        "    WorkerJob(entrypoint, prewarm=prewarm, options=Options(max_processes={most})).start()\n"
+    )
+    agent = tmp_path / "tuned.py"
+    agent.write_text(source.format(prewarm="pass", most=3))
+    worker = start_worker(agent, "--load-threshold", "inf")
+
+    async def after_reload(client: Any) -> Any:
+        number = (await client.request("GET", "/stats"))["reload"]["generation"]
+        await client.reload()
+        async with asyncio.timeout(WAIT_S):
+            async for frame in client.frames():
+                reload = frame.state.reload
+                if reload.generation > number and reload.step in ("idle", "failed"):
+                    return frame.state
+        raise AssertionError("the stream ended")
+
+    async with worker.client() as client:
+        await until_ready(client)
+        agent.write_text(source.format(prewarm="raise ValueError('not today')", most=7))
+        state = await after_reload(client)
+        assert "not today" in state.reload.problem["message"]
+        assert state.option("max_processes") == 3
+        agent.write_text(source.format(prewarm="pass", most="'many'"))
+        assert "max_processes" in (await after_reload(client)).reload.problem["message"]
+        await client.set_options({"num_idle_processes": 2})  # nothing of the bad value is left to contradict
+        agent.write_text(source.format(prewarm="pass", most=7))
+        state = await after_reload(client)
+        assert (state.reload.problem, state.option("max_processes")) == (None, 7)
+
+
+async def test_a_worker_whose_interpreter_was_taken_away_goes_on_and_says_so(
+    start_worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    worker = start_worker("ledger.py", PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    async with worker.client() as client:
+        await until_ready(client)
+        python.unlink()
+        await client.reload()
+        reload = (await client.request("GET", "/stats"))["reload"]
+        assert "no process could be started" in reload["problem"]["message"]
+        assert (await until_ended(client, (await client.dispatch())["id"]))["status"] == "completed"
+        python.symlink_to(os.path.realpath("/proc/self/exe"))
+        await client.reload()
+        async with asyncio.timeout(WAIT_S):
+            async for frame in client.frames():
+                if frame.state.worker.generation == 2:
+                    break
+        assert frame.state.reload.problem is None
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.ended() == 0
+
+
+@pytest.mark.parametrize("pause_ms", [0, 30, 80, 150])
+async def test_a_signal_in_the_middle_of_a_reload_ends_the_worker(start_worker: Any, pause_ms: int) -> None:
+    worker = start_worker("ledger.py", "--num-idle-processes", "3")
+    async with worker.client() as client:
+        await until_ready(client)
+        await client.reload()
+        await asyncio.sleep(pause_ms / 1e3)
+        worker.process.send_signal(signal.SIGTERM)
+    assert worker.ended() == 0
+    wait_until(lambda: not tagged(worker.tag), "nothing is left")
+
+
 async def test_options_change_live_and_bite(start_worker: Any) -> None:
     worker = start_worker("ledger.py")
     async with worker.client() as client:
@@ -221,7 +295,6 @@ def test_a_taken_port_is_exit_4_and_names_the_holder(start_worker: Any) -> None:
 
 async def test_a_start_under_plain_python_is_the_headless_worker(start_worker: Any, tmp_path: Path) -> None:
     import subprocess
-    import sys
 
     from tests.conftest import child_environment
 

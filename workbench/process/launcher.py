@@ -18,6 +18,11 @@ from workbench.process.reaper import ExitStatus, Reaper
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
 MAX_ANSWER = 1 << 20
+ANSWERS: dict[str, dict[str, type]] = {
+    "loaded": {"options": dict, "root": str, "files": list, "against_fork": list, "sdk_only": list},
+    "failed": {"problem": dict, "files": list},
+    "forked": {"id": int},
+}
 PROGRAM = "from workbench.process.zygote import main; main()"
 
 
@@ -155,9 +160,7 @@ class Zygote:
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             return False
         try:
-            message = json.loads(data)
-            if message["t"] not in ("loaded", "failed", "forked"):
-                raise ValueError(f"an unknown message {message['t']!r:.40}")
+            message = _checked(json.loads(data))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             self.spoilt = f"something wrote into the zygote's control socket, descriptor {CONTROL_FD} ({error!r:.200})"
             self.kill()
@@ -185,6 +188,16 @@ class Zygote:
         self._far.close()
         self.output.close()
         self.records.close()
+
+
+def _checked(message: dict[str, Any]) -> dict[str, Any]:
+    """An answer that holds what its kind must."""
+    for name, kind in ANSWERS[message["t"]].items():
+        if not isinstance(message[name], kind):
+            raise TypeError(f"{name!r} is {message[name]!r:.40}")
+    if message["t"] == "forked" and "error" not in message and not int(message["pid"]) > 1:
+        raise ValueError(f"no pid: {message['pid']!r:.40}")
+    return message
 
 
 def _spawn(fds: dict[int, int], environment: dict[str, str]) -> int:

@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 import traceback
+from io import TextIOWrapper
+from typing import TextIO
 
 from workbench.process.wire import RECORDS_FD
 
@@ -58,6 +60,17 @@ def install(level: str) -> None:
     root.addHandler(RecordHandler())
     root.setLevel(level)
     logging.captureWarnings(True)
-    for stream in (sys.stdout, sys.stderr):
-        # Python block-buffers a pipe: without this a user's print would show up at exit, or never.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout = _by_lines(sys.stdout, 1)
+    sys.stderr = _by_lines(sys.stderr, 2)
+
+
+def _by_lines(stream: TextIO | None, fd: int) -> TextIO:
+    """The stream, line by line: Python block-buffers a pipe, and a user's print would show up at exit, or never.
+
+    One that the agent closed, or took away, is made anew; what it put in its place of its own stays.
+    """
+    if stream is None or stream.closed:
+        return open(fd, "w", buffering=1, errors="backslashreplace", closefd=False)
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    return stream

@@ -21,6 +21,7 @@ class ProcFiles:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._statm = self._stat = self._children = -1
+        self._threads = 1
         try:
             self._statm = _open(pid, "statm")
             self._stat = _open(pid, "stat")
@@ -35,16 +36,19 @@ class ProcFiles:
         return int(raw.split()[1]) if raw else 0
 
     def cpu_s(self) -> float:
-        """CPU seconds used so far."""
+        """CPU seconds used so far. Tells how many threads there are by the way, for `children`."""
         fields = fields_of(_read(self._stat, 1024))
-        return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
+        if not fields:
+            return 0.0
+        self._threads = int(fields[17])
+        return (int(fields[11]) + int(fields[12])) / TICKS
 
     def children(self) -> list[int]:
-        """Its direct children; those of its other threads only when it has some."""
-        fields = fields_of(_read(self._stat, 1024))
-        if fields and int(fields[17]) > 1:
+        """Its direct children; those of its other threads only when it had some at the last `cpu_s`."""
+        if self._threads > 1:
             return children_of(self.pid)
-        return pids_in(_read(self._children, 1 << 16))
+        listing = _read(self._children, 1 << 16)
+        return pids_in(listing) if listing else []
 
     def close(self) -> None:
         """Close the files."""

@@ -39,6 +39,15 @@ def started_at(pid: int) -> int:
         return 0
 
 
+def parent_of(pid: int) -> int:
+    """The parent's pid; 0 when it has gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return int(fields_of(stat.read())[1])
+    except (OSError, IndexError):
+        return 0
+
+
 def adopted() -> list[int]:
     """Every direct child of this process."""
     return children_of(os.getpid())

@@ -24,7 +24,7 @@ from workbench.process import descriptors, evidence, lifeline, mark, records
 from workbench.process.beats import Beats
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
-MAX_REQUEST = 64 * 1024
+MAX_REQUEST = 1 << 20
 MAX_FILES_BYTES = 100 * 1024  # what is told travels in one message, and those are bounded by the kernel
 SLOW_IMPORT_S = 2.0
 
@@ -78,7 +78,6 @@ class Zygote:
                 "ms": (time.perf_counter() - self.began) * 1e3,
                 "files": _project_files(self.root),
                 "root": self.root,
-                "rss_pages": _own_pages(),
             }
         )
         if self.order.get("become"):
@@ -196,11 +195,6 @@ class Zygote:
         self.control.send(json.dumps(message, default=str).encode("utf-8", "backslashreplace"))
 
 
-def _own_pages() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1])
-
-
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the agent may have closed or replaced them
@@ -220,7 +214,7 @@ def _project_files(root: str) -> list[str]:
         return []
     found = set()
     for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+        file = getattr(module, "__dict__", {}).get("__file__")  # a module's own `__getattr__` may raise
         if isinstance(file, str) and file.startswith(root + os.sep) and "site-packages" not in file:
             found.add(file)
     files, room = [], MAX_FILES_BYTES

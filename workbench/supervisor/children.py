@@ -13,7 +13,7 @@ from workbench.process.child import Child
 from workbench.process.launcher import Zygote
 from workbench.process.oom import OomCounter
 from workbench.process.reaper import ExitStatus, Reaper
-from workbench.process.tree import kill_tree
+from workbench.process.tree import kill_tree, parent_of
 from workbench.supervisor.generations import Loader
 from workbench.supervisor.hearing import Hearing
 from workbench.supervisor.helpers import Helpers
@@ -27,7 +27,7 @@ class Children:
     """The table of children by process id.
 
     Args:
-        died_starting: called when a process has ended that was never ready: (child, status, words).
+        not_started: called when a process never became ready: (generation, words, the agent's own problem).
         forget: called with the id of every process that is let go.
     """
 
@@ -36,11 +36,11 @@ class Children:
         shell: Shell,
         rooms: Rooms,
         reaper: Reaper,
-        died_starting: Callable[[Child, ExitStatus, str], None],
+        not_started: Callable[..., None],
         forget: Callable[[int], None],
     ) -> None:
         self._shell, self._core, self._rooms, self._reaper = shell, shell.core, rooms, reaper
-        self._died_starting, self._forget = died_starting, forget
+        self._not_started, self._forget = not_started, forget
         self.by_id: dict[int, Child] = {}
         self.by_pid: dict[int, Child] = {}
         self.spawned: dict[int, Zygote] = {}
@@ -121,11 +121,15 @@ class Children:
         """A zygote's answer to a request."""
         child = self.by_id.get(answer["id"])
         if child is None:
-            if "pid" in answer and not self._reaper.is_claimed(answer["pid"]):
-                kill_tree(answer["pid"])  # it was given up meanwhile
-        elif "error" in answer:
+            pid = answer.get("pid", 0)
+            if parent_of(pid) == os.getpid() and not self._reaper.is_claimed(pid):
+                kill_tree(pid)  # it was given up meanwhile
+        elif child.pid:
+            return  # it was announced already
+        elif "error" in answer or not self._is_ours(answer["pid"]):
+            why = answer.get("error") or f"pid {answer['pid']} is no child of the worker; the agent keeps its children"
             self._discard(child)
-            self._never_born(child.id, f"fork: {answer['error']}")
+            self._never_born(child.id, f"fork: {why}")
         else:
             self._born(child, answer["pid"])
             self._reaper.claim(
@@ -136,6 +140,10 @@ class Children:
                 self.kill(child)  # it was given up before it had a pid
             self._hearing.child_ready(child)
         self._shell.flush()
+
+    def _is_ours(self, pid: int) -> bool:
+        """A child of this process, or one that has ended already."""
+        return parent_of(pid) in (os.getpid(), 0)
 
     def _born(self, child: Child, pid: int) -> None:
         self.by_pid[pid] = child
@@ -153,11 +161,14 @@ class Children:
 
     def _never_born(self, process_id: int, why: str) -> None:
         """There will be no such process."""
+        process = self._shell.state.processes.get(process_id)
         self._core.process_exited(process_id, None, None, self._shell.now(), why)
+        if process is not None:
+            self._not_started(process.generation, f"no process could be made: {why}")
 
     def _never_born_for_want_of_a_zygote(self, process_id: int) -> None:
         self._core.pool.slots[process_id].expected = True  # the zygote's end counts, and once
-        self._never_born(process_id, "its zygote died")
+        self._core.process_exited(process_id, None, None, self._shell.now(), "its zygote died")
 
     # --- deeds ----------------------------------------------------------------------------------
 
@@ -220,7 +231,10 @@ class Children:
         self._discard(child)
         self._core.process_exited(child.id, status.exit_code, status.signal, self._shell.now(), words)
         if starting:
-            self._died_starting(child, status, slot.doom_words or words)
+            how = f"killed by {status.signal}" if status.signal else f"exit code {status.exit_code}"
+            detail = slot.doom_words or words
+            text = f"a process died before it was ready ({how})" + (f": {detail}" if detail else "")
+            self._not_started(child.generation, text, child.init_problem)
         self.helpers.sweep()
         self._shell.flush()
 

@@ -71,11 +71,12 @@ class Loader:
         Raises:
             OSError: the kernel made no process.
         """
-        self._count += 1
-        zygote = Zygote(self._count, self._said, self._gone, self._output)
-        generation = Generation(self._count, zygote, changed, time.monotonic())
-        zygote.start(self._lifeline, self._beats, self.order(), mark.of_generation(os.getpid(), self._count))
-        self.by_number[self._count] = generation
+        number = self._count + 1
+        zygote = Zygote(number, self._said, self._gone, self._output)
+        generation = Generation(number, zygote, changed, time.monotonic())
+        zygote.start(self._lifeline, self._beats, self.order(), mark.of_generation(os.getpid(), number))
+        self._count = number
+        self.by_number[number] = generation
         return generation
 
     def listen(self, generation: Generation, timeout_s: float) -> None:

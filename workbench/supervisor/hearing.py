@@ -68,6 +68,8 @@ class Hearing:
 
     def child_closed(self, child: Child) -> None:
         """Mostly it is leaving, and the reaper tells how; one that lives on without a channel is of no use."""
+        if child.ended:
+            return
         self._core.process_lost(child.id)
         asyncio.get_running_loop().call_later(SILENT_S, self._cut_off, child, "it closed its channel")
 

@@ -5,7 +5,7 @@ subreaper) becomes its parent. It belongs to the job in whose tree it was last s
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from workbench.process import mark
 from workbench.process.child import Child
@@ -25,13 +25,14 @@ class Helpers:
         self._foreign = set(adopted())  # children of a program that this one took the place of
         self._seen: dict[int, tuple[int, str]] = {}  # pid -> when it started, and the process it was below
 
-    def look(self, children: Iterable[Child]) -> None:
+    def look(self, children: Collection[Child]) -> None:
         """Find the helpers of each child, and end those that outlived theirs."""
-        by_name: dict[str, Child] = {}
         seen: dict[int, tuple[int, str]] = {}
         for child in children:
-            by_name[str(child.id)] = child
-            child.helpers = descendants(child.pid) if child.files is not None and child.files.children() else []
+            if child.files is None or not child.files.children():
+                child.helpers = []
+                continue
+            child.helpers = descendants(child.pid)
             for pid in child.helpers:
                 seen[pid] = self._seen.get(pid) or (started_at(pid), str(child.id))
         strangers = self.strangers()
@@ -40,8 +41,9 @@ class Helpers:
             name = self._owner(pid)
             if name and not self._lives(name):
                 kill_tree(pid)
-            elif name in by_name:
-                by_name[name].helpers += [pid, *descendants(pid)]
+            elif name.isdecimal():
+                child = next(one for one in children if one.id == int(name))
+                child.helpers = [*child.helpers, pid, *descendants(pid)]
 
     def sweep(self) -> None:
         """End the helpers whose job, or generation, is gone."""

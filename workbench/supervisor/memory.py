@@ -77,4 +77,5 @@ class MemoryMeter:
 
     def _resident(self, child: Child) -> float:
         assert child.files is not None
-        return child.files.memory_pages() * PAGE_MB + resident_mb(child.helpers)
+        own_mb = child.files.memory_pages() * PAGE_MB
+        return own_mb + resident_mb(child.helpers) if child.helpers else own_mb

@@ -11,7 +11,6 @@ from workbench.model.errors import AgentError, WorkbenchError
 from workbench.model.settings import Given, Layers, Settings
 from workbench.process import descriptors
 from workbench.process.child import Child, parse_record
-from workbench.process.reaper import ExitStatus
 from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.logs import Source
 from workbench.supervisor.shell import Shell
@@ -123,16 +122,14 @@ class Reloading:
         if generation is not None and generation.number == child.generation and generation.loaded is not None:
             self._promote(generation)
 
-    def child_died_starting(self, child: Child, status: ExitStatus, words: str) -> None:
-        """A process did not become ready: if it was the probe, its generation fails."""
+    def not_started(self, number: int, words: str, problem: Problem | None = None) -> None:
+        """A process of a generation did not become ready: if it was the probe, the generation fails."""
         generation = self.loading
-        if generation is None or generation.number != child.generation:
+        if generation is None or generation.number != number:
             return
         if self.serving is None and not self._core.boot_failed:
             return  # it may try again
-        how = f"killed by {status.signal}" if status.signal else f"exit code {status.exit_code}"
-        text = f"a process died before it was ready ({how})" + (f": {words}" if words else "")
-        generation.problem = child.init_problem or Problem("", text)
+        generation.problem = problem or Problem("", words)
         self._loader.drop(generation, kill=True)
         self._failed(generation)
 

@@ -114,8 +114,8 @@ class Sampler:
         for child in list(self._children()):
             if child.files is None:
                 continue
-            _, loop_lag = self._beats.read(child.beat_slot)
-            age = self._age(child, now)
+            at, loop_lag = self._beats.read(child.beat_slot)
+            age = self._age(child, at, now) if at else None
             figures[child.id] = {
                 "memory_mb": round(self.memory.estimate(child), 1),
                 "cpu": self._cpu_of(child, now),
@@ -131,11 +131,8 @@ class Sampler:
             self._window.popleft()
         self._events.sampled(figures, self.load(now), cpu, lag)
 
-    def _age(self, child: Child, now: float) -> float | None:
-        """Seconds since its last beat in which we ran ourselves; None before the first."""
-        at, _ = self._beats.read(child.beat_slot)
-        if not at:
-            return None
+    def _age(self, child: Child, at: float, now: float) -> float:
+        """Seconds since its last beat in which we ran ourselves."""
         last = self._beat.get(child.id)
         if last is None or last[0] != at:
             last = self._beat[child.id] = (at, self._lost_s)
@@ -152,10 +149,10 @@ class Sampler:
 
     def _cpu_of(self, child: Child, now: float) -> float | None:
         assert child.files is not None
-        used = child.files.cpu_s()
         before = self._cpu_before.get(child.id)
         if before is not None and now - before[0] < 0.45:
             return self._share.get(child.id)  # at 100 ticks a second a shorter span says little
+        used = child.files.cpu_s()
         self._cpu_before[child.id] = (now, used)
         if before is None:
             return None

@@ -74,7 +74,7 @@ class Supervisor:
         )  # fmt: skip
         self.code_loaded = self.code.loaded
         self.children = Children(
-            self.shell, self.rooms, self.reaper, self.code.child_died_starting,
+            self.shell, self.rooms, self.reaper, self.code.not_started,
             lambda process_id: self.sampler.forget(process_id),
         )  # fmt: skip
         self.watchdog = Watchdog(self.shell, self.children)
