@@ -9,15 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.conftest import tagged
 from tests.tui.terminal import Terminal
 
 SAMPLES = Path(__file__).parents[2] / "sample_agents"
-
-# In the root it would be a folder that pytest, told what not to walk, warns of on the next run.
-set_hypothesis_home_dir(Path(__file__).parents[2] / ".pytest_cache" / "hypothesis")
 
 
 @pytest.fixture(autouse=True, scope="session")

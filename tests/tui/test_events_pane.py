@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.tui.demo_state import NOW, demo_state, sampled
+from tests.tui.demo_state import NOW, broken, demo_state, sampled
 from tests.tui.fakes import FakeSource
 from tests.tui.stage import Stage, fresh_state, staged
 from workbench.model import events as ev
@@ -76,6 +76,14 @@ async def test_a_reload_shows_where_it_stands() -> None:
         )
         assert "gen 6 → 8 loading 3s" in stage.of("#header")
         assert "loading generation 8 stands at bot.py:3 import torch" in stage.of("#status")
+
+
+async def test_a_mended_save_is_not_told_as_broken_any_more() -> None:
+    async with staged(FakeSource(fresh_state())) as stage:
+        await stage.happen(*broken())
+        assert "not loaded" in stage.of("#status")
+        await stage.happen(ev.ReloadDone(at=NOW, generation=9, took_ms=1.0, start_method="zygote", start_method_why=""))
+        assert "not loaded" not in stage.of("#status")
 
 
 async def test_a_lost_registry_shows_the_next_try() -> None:

@@ -98,7 +98,7 @@ def test_a_broken_save_shows_its_line_while_the_old_code_answers_and_a_mended_on
     terminal.sees("I know you as stranger.")
     agent.write_text(good.replace(GREETING, "this is the mended shop"))
     terminal.sees("this is the mended shop", "from here")
-    terminal.until(lambda: "not loaded" not in terminal.text(), "the card is gone")
+    terminal.until(lambda: "Generation 2 not loaded" not in terminal.text(), "the card is gone")
     (job,) = jobs(terminal)
     assert (job["room_id"], job["attempt"]) == (room, 2)
     terminal.type("who am I?\r")

@@ -107,10 +107,10 @@ def _told(error: WorkbenchError, ready_fd: int | None, parsed: Namespace | None)
     """Tell an error to whoever started us: the process above, or the reader of stderr; its exit code."""
     text = "\n".join(clean_lines(str(error)))
     if ready_fd is not None:
-        from workbench.cli.serve import say_ready
+        from workbench.cli.serve import say
 
         try:
-            say_ready(ready_fd, {"error": text, "exit_code": error.exit_code})
+            say(ready_fd, {"error": text, "exit_code": error.exit_code})
         except OSError:
             ready_fd = None  # it was told already, when the worker was up
     if ready_fd is None and select.select([], [2], [], 1.0)[1]:  # a pipe that is full and not read takes no words

@@ -36,6 +36,9 @@ class Serve:
     def __init__(self, parsed: Namespace, note: str = "") -> None:
         self.parsed = parsed
         self.owned = parsed.owner_fd is not None
+        for fd in (parsed.owner_fd, parsed.ready_fd):
+            if fd is not None:
+                os.set_inheritable(fd, False)  # a child that held an end would hide this process's own end
         target = loading.find(parsed.agent)
         loading.executes_as_main(target)  # refuses a file that cannot be read
         layers = read_layers(Path(target.file).parent, parsed.preset, given_flags(parsed), target.stem)
@@ -65,12 +68,13 @@ class Serve:
         self.supervisor.boot()
         try:
             from workbench.cli.library_logs import LibraryLogs
-            from workbench.server.listener import bind
+            from workbench.server.binding import bind
 
             logging.getLogger().addHandler(LibraryLogs(self.supervisor.logs))
             options = self.own_settings.options
             if _picked(self.own_settings, "host") or _picked(self.own_settings, "port"):
                 self.tcp = bind(options.host, options.port)
+            self._say({"checked": True})
             return asyncio.run(self._serve())
         except BaseException:
             if self.supervisor.loading is not None:
@@ -96,7 +100,7 @@ class Serve:
             await self.doors.open_unix(path)
             supervisor.started(str(self._name_socket()))
             if self.owned:
-                self._say_ready({"socket": str(path)})
+                self._say({"socket": str(path)})
                 side.append(asyncio.ensure_future(obey(supervisor, self.parsed.owner_fd)))
             side.append(asyncio.ensure_future(self._after_loading()))
             side.append(asyncio.ensure_future(self._watch()))
@@ -146,7 +150,7 @@ class Serve:
         return public
 
     def _bind_late(self, settings: Settings) -> socket.socket:
-        from workbench.server.listener import bind
+        from workbench.server.binding import bind
 
         options = settings.options
         try:
@@ -214,6 +218,11 @@ class Serve:
         if self.supervisor.serving is not None:
             self.supervisor.reload([])
 
+    def _say(self, news: dict[str, Any]) -> None:
+        if self.parsed.ready_fd is not None:
+            with contextlib.suppress(BrokenPipeError):  # the terminal is gone already; the owner pipe tells that
+                say(self.parsed.ready_fd, news)
+
     def _control_token(self) -> str | None:
         from workbench.server.guard import read_token
 
@@ -229,18 +238,14 @@ class Serve:
         self.supervisor.failure = error if known else WorkbenchError(f"a bug of ours: {error!r}")  # type: ignore[assignment]
         self.supervisor.stop("the worker cannot go on", getattr(error, "exit_code", 1))
 
-    # --- the owner ------------------------------------------------------------------------------
 
-    def _say_ready(self, news: dict[str, Any]) -> None:
-        say_ready(self.parsed.ready_fd, news)
-        self.parsed.ready_fd = None
+def say(fd: int, news: dict[str, Any]) -> None:
+    """Tell the process that started this one how far it is.
 
-
-def say_ready(fd: int | None, news: dict[str, Any]) -> None:
-    """Tell the process that started this one how it went; its pipe is closed by it."""
-    if fd is not None:
-        with contextlib.suppress(BrokenPipeError), os.fdopen(fd, "w") as pipe:
-            pipe.write(json.dumps(news) + "\n")
+    Raises:
+        OSError: it knows enough, and has closed its end.
+    """
+    os.write(fd, f"{json.dumps(news)}\n".encode())
 
 
 def _picked(settings: Settings, name: str) -> bool:

@@ -18,10 +18,10 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
     owner.start()
     # Importing the screen takes as long as starting the supervisor: do both at once.
     from workbench.tui.app import WorkbenchApp
-    from workbench.tui.source import ClientSource
+    from workbench.tui.source import OwnedSource
 
-    address = owner.wait_until_up()
-    app = WorkbenchApp(ClientSource(address), owner=owner, title=parsed.agent)
+    owner.wait_until_checked()
+    app = WorkbenchApp(OwnedSource(owner), owner=owner, title=parsed.agent)
     return _run(app)
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from workbench.client.address import Address, run_folder
 from workbench.model.errors import WorkbenchError
@@ -51,7 +52,7 @@ class Owner:
         self._argv = list(argv)
         self._child: subprocess.Popen[bytes] | None = None
         self._orders = -1
-        self._ready = -1
+        self._news: BinaryIO | None = None
         self.log_path = Path()
 
     @property
@@ -61,8 +62,10 @@ class Owner:
 
     def start(self) -> None:
         """Start the supervisor and return at once; `wait_until_up` tells how it went."""
+        self.close()  # of one that has ended
         orders_read, self._orders = os.pipe()
-        self._ready, ready_write = os.pipe()
+        ready_read, ready_write = os.pipe()
+        self._news = os.fdopen(ready_read, "rb")
         self.log_path = run_folder() / f"supervisor-{os.getpid()}.log"
         with self.log_path.open("wb") as log:
             os.fchmod(log.fileno(), 0o600)
@@ -80,26 +83,43 @@ class Owner:
         os.close(orders_read)
         os.close(ready_write)
 
+    def wait_until_checked(self) -> None:
+        """Block until options and address are known to be of use: bad ones are told before a screen opens.
+
+        Raises:
+            StartRefused: they are not (bad option, address in use, ...).
+        """
+        self._next_news()
+
     def wait_until_up(self) -> Address:
         """Block until the supervisor listens on its socket.
 
         Raises:
-            StartRefused: it ended instead (bad option, address in use, ...).
+            StartRefused: it ended instead.
         """
-        with os.fdopen(self._ready, "rb") as ready:
-            line = ready.readline()
-        self._ready = -1
-        if line:
-            news = json.loads(line)
-            if "socket" in news:
-                return Address(path=news["socket"])
-            self._reap()
-            self.log_path.unlink(missing_ok=True)
-            raise StartRefused(news["error"], news["exit_code"])
+        while "socket" not in (news := self._next_news()):
+            continue
+        self._close_news()
+        return Address(path=news["socket"])
+
+    def _next_news(self) -> dict[str, Any]:
+        assert self._news is not None
+        line = self._news.readline()
+        news: dict[str, Any] = json.loads(line) if line else {}
+        if news and "error" not in news:
+            return news
+        self._close_news()
         ended = self._reap()
-        self.log_path.unlink(missing_ok=True)  # its last lines are told below
+        self.log_path.unlink(missing_ok=True)  # its last lines are told here
+        if news:
+            raise StartRefused(news["error"], news["exit_code"])
         words = "\n".join(ended.last_lines) or "it said nothing"
         raise StartRefused(f"the supervisor ended before it was up ({ended}):\n{words}", ended.exit_code or 1)
+
+    def _close_news(self) -> None:
+        if self._news is not None:
+            self._news.close()
+            self._news = None
 
     def ended(self) -> Ended | None:
         """How it ended; None while it runs."""
@@ -144,10 +164,9 @@ class Owner:
 
     def close(self) -> None:
         """Close the pipes. Without an order before, this tells the supervisor that its owner is gone."""
-        for fd in (self._orders, self._ready):
-            if fd >= 0:
-                os.close(fd)
-        self._orders = self._ready = -1
+        if self._orders >= 0:
+            os.close(self._orders)
+        self._orders = -1
         if self._child is not None and self._child.returncode == 0:
             self.log_path.unlink(missing_ok=True)  # it ended as it should: nobody will want its last lines
 

@@ -321,6 +321,6 @@ def _settle_in(setup: ChildSetup) -> None:
     with open(wire.RECORDS_FD, "wb", closefd=False, buffering=0) as pipe:
         faulthandler.register(DUMP_SIGNAL, file=pipe, all_threads=True)
     evidence.forget_made_loop()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and hasattr(numpy, "random"):
-        numpy.random.seed()  # its global state would be the same in every child
+    random = sys.modules.get("numpy.random")  # asking numpy itself for it would import it, 4 MB a child
+    if random is not None:
+        random.seed()  # its global state would be the same in every child

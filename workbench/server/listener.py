@@ -1,57 +1,15 @@
 """Opening the doors: the unix socket that is always there, and the TCP port."""
 
-import contextlib
-import errno
 import socket
 from pathlib import Path
 
-import psutil
 from aiohttp import web
 
 from workbench.client.address import answers
-from workbench.model.errors import AddressInUse, UsageError
+from workbench.model.errors import UsageError
 from workbench.server.app import make_app
 from workbench.server.guard import Guard
 from workbench.supervisor.worker import Supervisor
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening TCP socket.
-
-    Raises:
-        AddressInUse: somebody listens there; names who, as far as this user may know.
-        UsageError: the address is not one of this machine's, or is not allowed.
-    """
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise UsageError(f"host {host!r} cannot be resolved: {error.strerror}") from None
-    except UnicodeError as error:  # a name that no DNS could hold
-        raise UsageError(f"host {host!r} is no host's name: {error}") from None
-    sock = socket.socket(family, kind, proto)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind(address)
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(f"{host}:{port} is in use{_holder(port)}; choose another with --port") from None
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    sock.setblocking(False)
-    return sock
-
-
-def _holder(port: int) -> str:
-    with contextlib.suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                if connection.pid is None:
-                    return " by a process of another user"
-                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    return ""
 
 
 class Doors:

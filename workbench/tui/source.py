@@ -132,3 +132,25 @@ class ClientSource:
         await asyncio.to_thread(importlib.import_module, "aiohttp")
         async with Client(self._address, self._token) as client:
             yield client
+
+
+class OwnedSource:
+    """The supervisor that this terminal started; the screen is painted while it is still coming up."""
+
+    def __init__(self, owner: OwnerLike) -> None:
+        self._owner = owner
+        self._source: ClientSource | None = None
+
+    def move(self, address: "Address") -> None:
+        """Connect to `address` from now on."""
+        self._source = ClientSource(address)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """A connection, once it listens."""
+        if self._source is None:
+            importing = asyncio.to_thread(importlib.import_module, "aiohttp")
+            address, _ = await asyncio.gather(asyncio.to_thread(self._owner.wait_until_up), importing)
+            self._source = ClientSource(address)
+        async with self._source.connect() as connection:
+            yield connection

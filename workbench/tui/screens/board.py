@@ -63,6 +63,7 @@ class BoardScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The parts, from top to bottom."""
+        self._lay_out(*self.app.size)  # before there is anything that would be styled twice
         yield Header(id="header")
         with Container(id="gauges"):
             yield LoadGauge(classes="gauge")
