@@ -25,6 +25,7 @@ from workbench.process.launcher import Zygote
 from workbench.process.oom import OomCounter
 from workbench.process.pipes import LinePipe
 from workbench.process.reaper import ExitStatus, Reaper
+from workbench.supervisor import words
 from workbench.supervisor.logs import LogStore, Source
 from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.shell import Shell
@@ -461,3 +462,14 @@ def test_the_line_is_that_of_the_current_thread_and_of_the_project() -> None:
     assert telling_line(dump, "/home/me") == "bot.py:12 in entrypoint"
     assert telling_line(dump[:2], "/home/me") == "bot.py:7 in beside"
     assert telling_line([], "/home/me") == ""
+
+
+def test_a_stack_is_logged_without_how_the_process_came_to_run_the_agent() -> None:
+    ours = words.OUR_FRAME + b'process/runner.py", line 7 in run'
+    dump = [
+        b"Current thread 0x1 (most recent call first):",
+        b'  File "/home/me/bot.py", line 3 in reply', b'  File "/home/me/bot.py", line 9 in entrypoint', ours,
+        b'  File "/usr/lib/python3.11/asyncio/base_events.py", line 600 in run_forever', b"",
+        b"Thread 0x2 (most recent call first):", ours,
+    ]  # fmt: skip
+    assert words.without_scaffold(dump) == [*dump[:3], b"", *dump[6:]]

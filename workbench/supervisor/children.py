@@ -20,6 +20,7 @@ from workbench.supervisor.helpers import Helpers
 from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.shell import Shell
 
+FAULT = "Fatal Python error: "
 FATAL = frozenset({"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT"})
 
 
@@ -219,7 +220,7 @@ class Children:
     def _exited(self, child: Child, status: ExitStatus) -> None:
         """Reaped, its group with it. Its last words are read, then its end gets a name."""
         child.close()
-        words, slot = _last_words(child, status), self._core.pool.slots[child.id]
+        words, slot = self._last_words(child, status), self._core.pool.slots[child.id]
         starting = self._shell.state.processes[child.id].state == "starting"
         if starting and slot.doom == "init_failed" and (line := self._hearing.stood_at(child)):
             slot.doom_words += f"; it stood at {line}"
@@ -237,6 +238,15 @@ class Children:
             self._not_started(child.generation, text, child.init_problem)
         self.helpers.sweep()
         self._shell.flush()
+
+    def _last_words(self, child: Child, status: ExitStatus) -> str:
+        if child.init_problem is not None:
+            return child.init_problem.headline()
+        if status.signal not in FATAL:
+            return ""
+        fatal = [line for line in child.dump if line.startswith(FAULT)]  # its fault handler has written where it stood
+        at = self._hearing.stood_at(child)
+        return (fatal[-1].removeprefix(FAULT) + (f" at {at}" if at else "")) if fatal else ""
 
     def _discard(self, child: Child) -> None:
         if self.by_id.pop(child.id, None) is not None:
@@ -277,13 +287,3 @@ class Children:
 def terminate(child: Child) -> None:
     """SIGTERM to the process group."""
     child.signal(signal.SIGTERM, group=True)
-
-
-def _last_words(child: Child, status: ExitStatus) -> str:
-    if child.init_problem is not None:
-        return child.init_problem.headline()
-    if status.signal in FATAL:  # its fault handler has written where it stood
-        lines = [line.strip() for line in child.dump if line.strip()]
-        at = max((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), default=None)
-        return " / ".join(lines[at : at + 3]) if at is not None else ""
-    return ""

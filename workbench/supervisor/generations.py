@@ -12,6 +12,7 @@ from workbench.agent.problem import Problem, source_around
 from workbench.process import mark
 from workbench.process.launcher import Zygote
 from workbench.process.reaper import ExitStatus, Reaper
+from workbench.supervisor.words import OURS
 
 DUMP_LINE = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$')
 
@@ -175,9 +176,6 @@ class Loader:
         if frames:
             generation.standing_at = frames[0]  # most recent call first
             self._told(generation, "slow")
-
-
-OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def _library(file: str) -> bool:

@@ -11,7 +11,7 @@ from workbench.process.child import Child, parse_record
 from workbench.supervisor.logs import Source
 from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.shell import Shell
-from workbench.supervisor.words import telling_line
+from workbench.supervisor.words import telling_line, without_scaffold
 
 SILENT_S = 1.0  # a closed channel may mean that the process is just leaving
 
@@ -121,7 +121,7 @@ class Hearing:
         process = self._shell.state.processes.get(child.id)
         if process is not None and process.state == "starting" and child.asked_for_stack:
             return  # kept for the case that it never becomes ready; a slow start is no fault
-        self._shell.logs.add(source_of(child), "WARNING", "stack", dump)
+        self._shell.logs.add(source_of(child), "WARNING", "stack", without_scaffold(dump))
         if process is not None and process.stalled and not process.stack:
             line = telling_line(child.dump, self._root())
             if line:

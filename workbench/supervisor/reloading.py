@@ -14,6 +14,7 @@ from workbench.process.child import Child, parse_record
 from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.logs import Source
 from workbench.supervisor.shell import Shell
+from workbench.supervisor.words import telling_line
 
 STARTING_ZYGOTE = 8  # processes that boot at the same time
 
@@ -147,7 +148,7 @@ class Reloading:
     # --- steps ----------------------------------------------------------------------------------
 
     def _slow(self, generation: Generation) -> None:
-        where = generation.standing_at.strip()
+        where = telling_line([generation.standing_at], self.root or os.getcwd())
         self._shell.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="loading", detail=where))
 
     def _loaded(self, generation: Generation) -> None:

@@ -7,6 +7,9 @@ from workbench.agent.problem import Problem
 from workbench.model import events as ev
 from workbench.model.state import State
 
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OUR_FRAME = f'  File "{OURS}{os.sep}'.encode()
+
 
 def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
     """Level and text of the log line of an event that a person may want to read later."""
@@ -74,3 +77,15 @@ def _current_thread(dump: list[str]) -> list[str]:
             break
         block.append(line)
     return block
+
+
+def without_scaffold(dump: Iterable[bytes]) -> list[bytes]:
+    """A stack dump without what lies below our own frames: how this process came to run the agent tells nobody much."""
+    kept: list[bytes] = []
+    below = False
+    for line in dump:
+        frame = line.startswith(b"  File ")
+        below = frame and (below or (line.startswith(OUR_FRAME) and bool(kept) and kept[-1].startswith(b"  File ")))
+        if not below:
+            kept.append(line)
+    return kept
