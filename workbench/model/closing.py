@@ -47,7 +47,8 @@ class Closing:
             self.stop_code, self._pool.ending = code, True
             self._desk.tell(ev.StopStarted(at=now.at, why=why))
         for job in self._state.active_jobs():
-            self._jobs.hasten_end(job, "drain_cut", self._close_s(), now)
+            # nobody waits for the job that the workbench started for itself: its end cuts nothing
+            self._jobs.hasten_end(job, "cancelled" if job.own else "drain_cut", self._close_s(), now)
 
     def signalled(self, number: int, name: str, now: Now) -> None:
         """SIGTERM or SIGINT: drain, then the ladder, then kill the tree."""

@@ -40,6 +40,7 @@ class Process:
     job_id: str | None = None
     warm_ms: float | None = None
     stalled: bool = False
+    stalled_at: float | None = None
     stack: str = ""
     warned_mb: float | None = None
 

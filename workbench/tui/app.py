@@ -186,7 +186,8 @@ class WorkbenchApp(App[ExitReport]):
     def _choose_room(self) -> None:
         job = self._room_job()
         talk = self.board_screen.talk
-        if job is None or job.id == talk.job_id:
+        stays = talk.job_id == self._wanted_job != "" and not self._is_alive(talk.job_id)  # its end can be read
+        if job is None or job.id == talk.job_id or (stays and job.own):
             return
         talk.open(job)
         self.board_screen.offer_talk()

@@ -118,18 +118,3 @@ def spark(values: Sequence[float], width: int, top: float | None = None) -> str:
         return (SPARKS[0] * len(shown)).rjust(width)
     steps = len(SPARKS) - 1
     return "".join(SPARKS[min(max(round(v / highest * steps), 0), steps)] for v in shown).rjust(width)
-
-
-def chart(values: Sequence[float], width: int, height: int, top: float) -> list[str]:
-    """The last `width` values as columns of `height` rows, highest row first."""
-    shown = list(values)[-width:]
-    levels = [round(min(max(v / top, 0.0), 1.0) * height * 8) if top > 0 else 0 for v in shown]
-    return [
-        "".join(_column(level - row * 8, row == 0) for level in levels).rjust(width) for row in reversed(range(height))
-    ]
-
-
-def _column(eighths: int, lowest: bool) -> str:
-    if eighths <= 0:
-        return SPARKS[0] if lowest else " "
-    return SPARKS[min(eighths, 8) - 1]

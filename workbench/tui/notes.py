@@ -11,6 +11,7 @@ from workbench.tui.lines import clean
 from workbench.tui.words import job_story, problem_place
 
 RECENT_FAILURES = 20
+NOT_LOADED = "not loaded: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def notes_of(state: State) -> list[Note]:
     notes = failed_notes(state, set())
     for process in state.processes.values():
         if process.stalled:
-            notes.append(Note(process.since, "bad", clean(f"{process.pid} stalled {process.stack}")))
+            notes.append(Note(process.stalled_at or 0.0, "bad", clean(f"{process.pid} stalled {process.stack}")))
     if state.reload.problem is not None:
         notes.append(Note(state.reload.since, "bad", clean(_broken(state.reload.problem))))
     return sorted(notes, key=lambda note: note.at)
@@ -60,7 +61,7 @@ def _ending(job: Job) -> str:
 
 def _broken(problem: dict[str, Any]) -> str:
     place = problem_place(problem)
-    return f"not loaded: {problem.get('message') or problem.get('kind')}{f' ({place})' if place else ''}"
+    return f"{NOT_LOADED}{problem.get('message') or problem.get('kind')}{f' ({place})' if place else ''}"
 
 
 def _job_ended(event: ev.JobEnded, state: State) -> Made:

@@ -3,6 +3,7 @@
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, spread
+from workbench.tui.notes import NOT_LOADED
 from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.slots.notes import stack_line
 
@@ -43,7 +44,8 @@ def standing(board: Board) -> Line:
 
 def latest(board: Board) -> Line:
     """The last note that is bad and recent, else the last of all."""
-    notes = list(board.notes)
+    mended = board.state.reload.problem is None
+    notes = [n for n in board.notes if not (mended and n.text.startswith(NOT_LOADED))]
     recent = [n for n in notes if n.tone in ("bad", "warn") and board.clock() - n.at < RECENT_S]
     note = recent[-1] if recent else notes[-1] if notes else None
     if note is None:

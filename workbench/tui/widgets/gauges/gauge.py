@@ -9,6 +9,7 @@ from workbench.tui.lines import Line, fit, spread, width_of
 LABEL_CELLS = 5
 TREND_CELLS = 12
 LEAST_BAR = 10
+DETAIL_FROM = 100  # columns: below, not every gauge has room for it, and bars of two lengths look broken
 FIGURE_CELLS = 14  # so that the bars of two gauges end at the same place
 PANEL_FROM = 3  # rows
 
@@ -42,7 +43,7 @@ def _line(reading: Reading, width: int) -> Line:
     if room >= LEAST_BAR * 2 + TREND_CELLS:
         right.append((" " + fmt.spark(reading.trend, TREND_CELLS, reading.top), reading.tone))
         room -= TREND_CELLS + 1
-    if room >= LEAST_BAR * 3 + width_of(reading.detail) + 2:
+    if width >= DETAIL_FROM and room >= LEAST_BAR * 3 + width_of(reading.detail) + 2:
         right += [("  ", ""), *reading.detail]
         room -= width_of(reading.detail) + 2
     return fit([*label, *_bar(reading, room - 1), *right], width)

@@ -11,8 +11,8 @@ from workbench.tui.widgets.slots.notes import place_note
 from workbench.tui.words import Look, process_look
 
 TREND_CELLS = 10
-TREND_RANK = 12
-NOTE_CELLS = 24  # what the note has before trends get room
+EXTRA_RANK = 11
+NOTE_CELLS = 24  # what the note has before columns of this rank and above get room
 BEAT_LATE_S = 1.0
 LAG_HIGH_MS = 200.0
 EMPTY = Look("·", "empty", "faint")
@@ -111,15 +111,15 @@ COLUMNS = (
     Column("GEN", 4, 6, _generation),
     Column("STATE", 10, 0, _state),
     Column("CPU", 5, 2, _cpu, right=True),
-    Column("TREND", TREND_CELLS, TREND_RANK + 1, _cpu_trend),
+    Column("TREND", TREND_CELLS, EXTRA_RANK + 2, _cpu_trend),
     Column("MEM  ", 6, 1, _memory, right=True),
-    Column("TREND", TREND_CELLS, TREND_RANK, _memory_trend),
+    Column("TREND", TREND_CELLS, EXTRA_RANK + 1, _memory_trend),
     Column("BEAT", 5, 5, _beat, right=True),
     Column("LAG", 5, 7, _lag, right=True),
     Column("JOB", 11, 4, _job, grow=5),
-    Column("ROOM", 13, 10, _room),
+    Column("ROOM", 13, EXTRA_RANK, _room),
     Column("AGE", 6, 9, _age, right=True),
-    Column("DONE", 4, 11, _done, right=True),
+    Column("DONE", 4, 10, _done, right=True),
     Column("NOTE", 15, 8, place_note, grow=1000),
 )
 
@@ -129,8 +129,8 @@ def fitting(width: int) -> list[Column]:
     kept = list(COLUMNS)
     while len(kept) > 1 and _needed(kept) > width:
         kept.remove(_least(kept))
-    while _least(kept).rank >= TREND_RANK and _stretched(kept, width)[-1].width < NOTE_CELLS:
-        kept.remove(_least(kept))  # words say more than a trend
+    while _least(kept).rank >= EXTRA_RANK and _stretched(kept, width)[-1].width < NOTE_CELLS:
+        kept.remove(_least(kept))  # words say more
     return _stretched(kept, width)
 
 

@@ -81,7 +81,9 @@ class TalkPane(Vertical):
         job = state.jobs.get(self.job_id) if state is not None else None
         self.query_one(PaneBar).tell((0, room_words(job, self.joined)))
         over = job is not None and not job.active
-        self.field.placeholder = "the job has ended; Esc, then n starts another" if over else SAY
+        gone = self._board is not None and self._board.ended
+        words = "the job has ended; Esc, then n starts another" if over else SAY
+        self.field.placeholder = "the supervisor has ended; Esc, then R starts it again" if gone else words
 
     @on(Input.Submitted, "#say")
     def _said(self, event: Input.Submitted) -> None:
