@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from workbench.model import effects as fx
 from workbench.model import events as ev
@@ -44,6 +44,16 @@ class Worker(RuleBasedStateMachine):
         self.generation = 0
         self.loading = self.saves = 0
         self.exits: list[fx.Exit] = []
+        self.closed: set[str] = set()
+
+    @initialize(serves=st.sampled_from([True, True, False]), most=st.integers(1, 5), each=st.sampled_from([0, 1, 2]))
+    def begin(self, serves: bool, most: int, each: int) -> None:
+        """Mostly there is something to trouble: a generation that serves."""
+        self.tune(most=most, idle=2, each=each, job_timeout=5.0, close=3.0, load="cpu", threshold=0.5, limit=0.0)
+        if serves:
+            self.save()
+            for _ in range(4):
+                self.child_boots(0)
 
     # --- the shell ------------------------------------------------------------------------------
 
@@ -80,6 +90,8 @@ class Worker(RuleBasedStateMachine):
             case fx.Kill():
                 if effect.process_id in self.children:
                     self.children[effect.process_id].killed = True
+            case fx.CloseRoom():
+                self.closed.add(effect.job_id)
             case fx.Exit():
                 self.exits.append(effect)
 
@@ -221,6 +233,19 @@ class Worker(RuleBasedStateMachine):
             self.core.doom(child.id, what, "words", self.now)
         self.flush()
 
+    @rule(number=st.integers(0, 20), what=st.sampled_from(["hung", "operator", "lost"]), own=st.booleans())
+    def a_job_comes_in_the_middle_of_trouble(self, number: int, what: str, own: bool) -> None:
+        self.trouble(number, what)
+        self.submit(force=True, own=own, early=False)
+
+    @rule(number=st.integers(0, 20), own=st.booleans())
+    def a_job_begins(self, number: int, own: bool) -> None:
+        self.submit(force=True, own=own, early=True)
+        for child in self.children.values():
+            if child.jobs:
+                self.core.job_started(child.id, *child.jobs[-1], 0.5, self.now)
+        self.flush()
+
     # --- code -----------------------------------------------------------------------------------
 
     @rule()
@@ -231,6 +256,15 @@ class Worker(RuleBasedStateMachine):
         self.saves += 1
         self.loading = self.saves
         self.core.generation_loaded(self.loading, "zygote", self.now)
+        self.flush()
+
+    @rule()
+    def save_and_serve(self) -> None:
+        self.save()
+        for child in [c for c in self.children.values() if c.generation == self.loading]:
+            self.core.process_forked(child.id, 5000 + child.id, self.now)
+            child.forked, child.ready = True, self.core.process_ready(child.id, 5.0, self.now)
+            self.promote()
         self.flush()
 
     @precondition(lambda self: self.loading)
@@ -322,9 +356,10 @@ class Worker(RuleBasedStateMachine):
                 if end.status == "completed":
                     last = job.attempts[-1]["attempt"] if job.attempts else job.attempt + 1
                     assert (job_id, last) in self.returned
-        tables = (self.core.jobs.ladders, self.core.jobs.launches, self.core.jobs.began)
-        active = {job.id for job in self.core.state.active_jobs()}
-        assert all(set(table) <= active for table in tables)
+        jobs, active = self.core.jobs, self.core.state.active_jobs()
+        assert set(jobs.launches) == {job.id for job in active}
+        assert {*jobs.ladders, *jobs.began} <= {job.id for job in active if job.status != "queued"}
+        assert self.closed == {job_id for job_id, ends in self.ends.items() if ends}
 
     @invariant()
     def clients_see_the_same(self) -> None:
@@ -395,7 +430,7 @@ class Worker(RuleBasedStateMachine):
 
 
 Worker.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=50, deadline=None, derandomize=True,
+    max_examples=400, stateful_step_count=50, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )  # fmt: skip
 TestAnyOrderOfEvents = Worker.TestCase

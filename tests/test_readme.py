@@ -47,7 +47,17 @@ def test_every_sample_agent_stands_in_the_readme_and_says_what_to_watch() -> Non
 
 
 def test_every_reason_for_an_end_stands_in_the_readme() -> None:
-    for reason in {*STATUS_OF, *CHILD_REASONS, "signalled", "oom_limit", "hung", "timeout", "init_failed", "drain_cut"}:
+    for reason in {
+        *STATUS_OF,
+        *CHILD_REASONS,
+        "signalled",
+        "oom_limit",
+        "oom_kernel",
+        "hung",
+        "timeout",
+        "init_failed",
+        "drain_cut",
+    }:
         assert f"| `{reason}` |" in README
 
 
