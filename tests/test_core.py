@@ -7,6 +7,7 @@ import pytest
 
 from workbench.model import effects as fx
 from workbench.model import events as ev
+from workbench.model.admission import LoadGate
 from workbench.model.core import Core, Now
 from workbench.model.ending import End
 from workbench.model.options import Options
@@ -492,3 +493,14 @@ def test_a_burst_of_jobs_is_refused_at_the_share_of_jobs_and_not_only_when_it_is
     bench.serve()
     verdicts = [bench.core.submit(f"j{n}", "r", {}, bench.now).status for n in range(4)]
     assert verdicts == ["ready", "ready", "ready", "over_load"]
+
+
+def test_the_gate_closes_at_the_threshold_and_opens_after_two_seconds_well_below() -> None:
+    gate = LoadGate()
+    course = [
+        (0.0, 0.74, False), (0.25, 0.75, True), (0.5, 0.69, True), (2.4, 0.69, True), (2.45, 0.71, True),
+        (2.5, 0.69, True), (4.4, 0.69, True), (4.5, 0.69, False), (4.6, 0.72, False), (4.7, None, False),
+        (4.8, 0.9, True), (4.9, None, False),
+    ]  # fmt: skip
+    assert [gate.update(load, 0.75, now) for now, load, _ in course] == [closed for _, _, closed in course]
+    assert not gate.update(1.0, float("inf"), 9.0)

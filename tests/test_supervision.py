@@ -81,9 +81,16 @@ async def test_a_drain_lets_jobs_finish_and_exits_0(start_worker: Any) -> None:
     assert [e["what"] for e in worker.entries()] == ["start", "finish"]
 
 
-@pytest.mark.parametrize(("flags", "signals", "code"), [(["--drain-timeout", "0.3"], 1, 7), ([], 2, 143)])
+@pytest.mark.parametrize(
+    ("flags", "signals", "code"),
+    [
+        (["--drain-timeout", "0.3", "--close-timeout", "0.3"], 1, 7),
+        (["--close-timeout", "0.3"], 2, 143),
+        (["--close-timeout", "60"], 3, 143),
+    ],
+)
 async def test_a_drain_that_is_cut_says_so(start_worker: Any, flags: list[str], signals: int, code: int) -> None:
-    worker = start_worker("ledger.py", "--close-timeout", "0.3", *flags)
+    worker = start_worker("ledger.py", *flags)
     async with worker.client() as client:
         await until_ready(client)
         job = await client.dispatch(None, {"do": "stubborn"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from workbench.process.child import Child
 from workbench.process.sampling import PAGE_MB, exact_mb, resident_mb
 
-EXACT_EVERY_S = 5.0
+EXACT_EVERY_S = 2.0
 EXACT_BEFORE_JUDGING_S = 0.25
 COST_SHARE = 50  # never spend more than one part in so many on exact readings of one process
 

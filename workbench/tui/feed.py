@@ -30,6 +30,7 @@ class Feed:
         self._source, self._board, self._post = source, board, post
         self._interval_s = interval_s
         self._records: list[LogRecord] = []
+        self._left_out = 0
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = 0.0
         self._last_n = -1
@@ -75,7 +76,9 @@ class Feed:
         if frame.lines_dropped:
             self._records.append(LogRecord.dropped(frame.lines_dropped, self._board.clock()))
         self._records += map(LogRecord.of, filter(self._is_new, frame.lines))
-        del self._records[:-PENDING_LINES]
+        over = max(len(self._records) - PENDING_LINES, 0)
+        del self._records[:over]
+        self._left_out += over
         self._tell_soon()
 
     def _is_new(self, line: LogLine) -> bool:
@@ -98,4 +101,7 @@ class Feed:
         self._timer = None
         self._told_at = asyncio.get_running_loop().time()
         records, self._records = self._records, []
+        if self._left_out:  # the screen stood still for longer than there is room to wait
+            records.insert(0, LogRecord.dropped(self._left_out, self._board.clock()))
+            self._left_out = 0
         self._post(BoardChanged(records))

@@ -1,0 +1,26 @@
+"""The bridge from the stream to the screen: what it cannot carry is counted."""
+
+from textual.message import Message
+
+from tests.tui.fakes import NOW, FakeSource
+from workbench.client.client import Frame, LogLine
+from workbench.model.state import State
+from workbench.tui.board import Board
+from workbench.tui.feed import PENDING_LINES, Feed
+from workbench.tui.messages import BoardChanged
+
+
+async def test_lines_that_come_while_the_screen_stands_still_are_counted_where_they_are_missing() -> None:
+    told: list[Message] = []
+    feed = Feed(FakeSource(), Board(lambda: NOW), told.append, interval_s=60)
+    count = PENDING_LINES + 2000
+    lines = [LogLine(n, NOW, 1, 501, 1, None, "INFO", "bot", f"line {n}") for n in range(1 + count)]
+    feed._take(Frame(State(), lines=lines[:1]))  # told at once; the rest waits
+    for start in range(1, 1 + count, 1000):
+        feed._take(Frame(State(), lines=lines[start : start + 1000]))
+    feed._timer.cancel()  # type: ignore[union-attr]
+    feed._tell()
+    last = told[-1]
+    assert isinstance(last, BoardChanged)
+    assert "2,000 lines were dropped" in last.records[0].text
+    assert [r.text for r in last.records[1:]] == [line.text for line in lines[-PENDING_LINES:]]
