@@ -19,6 +19,7 @@ from tests.test_jobs import until_ended, until_ready, until_written
 from workbench.client.client import Client
 
 AGENT = "trouble.py"
+pytestmark = pytest.mark.timeout(120)  # a bound on hanging: some of these wait for limits of several seconds
 
 
 async def until(client: Client, check: Any) -> Any:
@@ -304,7 +305,7 @@ async def test_a_first_zygote_killed_while_its_probe_warms_up_ends_the_worker(st
 
 
 async def test_a_zygote_that_does_not_answer_is_replaced(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--initialize-timeout", "3")
+    worker = start_worker(AGENT, "--initialize-timeout", "5")
     async with worker.client() as client:
         await until_ready(client)
         (zygote,) = zygotes(worker)

@@ -5,6 +5,7 @@ it already) and what is to be done. Slots are taken here, before anything is awa
 impossible. Jobs, pool and closing each know their side; this is the door to all of them.
 """
 
+import math
 import random
 from typing import Any
 
@@ -184,17 +185,23 @@ class Core:
             self.desk.want(fx.Kill(process_id))
             self._settle(now)
 
-    def memory_measured(self, process_id: int, memory_mb: float, now: Now) -> None:
-        """Compare a process tree with the limits; called for every sample."""
+    def memory_marks(self, process_id: int) -> tuple[float, float]:
+        """The megabytes at which a process tree is killed, and the ones at which the next warning is due."""
         limit, warn = self.options.memory_limit_mb, self.options.memory_warn_mb
-        process = self.state.processes.get(process_id)
-        if process is None:
+        warned = self.state.processes[process_id].warned_mb or 0.0
+        return limit or math.inf, max(warn, warned + max(0.1 * warn, 10.0)) if warn > 0 else math.inf
+
+    def memory_measured(self, process_id: int, memory_mb: float, now: Now) -> None:
+        """Compare a process tree with the marks; called for every sample."""
+        if process_id not in self.state.processes:
             return
-        if limit > 0 and memory_mb >= limit:
+        limit, warn = self.memory_marks(process_id)
+        if memory_mb >= limit:
             if self.pool.slots[process_id].doom is None:
                 self.doom(process_id, "oom_limit", f"{memory_mb:.0f} MB, memory_limit_mb {limit:g}", now)
-        elif warn > 0 and memory_mb >= max(warn, (process.warned_mb or 0.0) + max(0.1 * warn, 10.0)):
-            self.desk.tell(ev.MemoryCrossed(at=now.at, id=process_id, memory_mb=round(memory_mb, 1), warn_mb=warn))
+        elif memory_mb >= warn:
+            mark = self.options.memory_warn_mb
+            self.desk.tell(ev.MemoryCrossed(at=now.at, id=process_id, memory_mb=round(memory_mb, 1), warn_mb=mark))
 
     # --- code -----------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Process:
     state: str = "starting"
     why: str = ""
     memory_mb: float | None = None
-    memory_metric: str = "rss - shared with zygote"
+    memory_metric: str = "own pages of the tree"
     cpu: float | None = None
     loop_lag_ms: float | None = None
     heartbeat_age_s: float | None = None

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections import deque
 
 PASSES = 8
 
@@ -21,13 +22,13 @@ def children_of(pid: int) -> list[int]:
 
 def descendants(pid: int) -> list[int]:
     """Every process below `pid`, nearest first."""
-    found: list[int] = []
-    queue = [pid]
+    found: dict[int, None] = {}
+    queue = deque([pid])
     while queue:
-        new = [child for child in children_of(queue.pop(0)) if child not in found]
-        found += new
+        new = [child for child in children_of(queue.popleft()) if child not in found]
+        found.update(dict.fromkeys(new))
         queue += new
-    return found
+    return list(found)
 
 
 def started_at(pid: int) -> int:

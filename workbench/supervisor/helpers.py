@@ -43,7 +43,8 @@ class Helpers:
                 kill_tree(pid)
             elif name.isdecimal():
                 child = next(one for one in children if one.id == int(name))
-                child.helpers = [*child.helpers, pid, *descendants(pid)]
+                if child.pid:  # else it is that very process, not announced yet
+                    child.helpers = [*child.helpers, pid, *descendants(pid)]
 
     def sweep(self) -> None:
         """End the helpers whose job, or generation, is gone."""

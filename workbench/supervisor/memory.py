@@ -12,6 +12,8 @@ from workbench.process.sampling import PAGE_MB, exact_mb, resident_mb
 
 EXACT_EVERY_S = 2.0
 EXACT_BEFORE_JUDGING_S = 0.25
+FEW_HELPERS = 32  # of more than these each is looked at only every so often
+HELPERS_EVERY_S = 0.25
 COST_SHARE = 50  # never spend more than one part in so many on exact readings of one process
 
 
@@ -29,6 +31,7 @@ class MemoryMeter:
 
     def __init__(self) -> None:
         self._known: dict[int, Known] = {}
+        self._helpers: dict[int, tuple[float, float]] = {}  # many helpers' memory, and when it was read
         self._fresh: dict[int, float] = {}  # shared memory of a fresh process, by generation
 
     def learn(self, child: Child) -> None:
@@ -43,6 +46,7 @@ class MemoryMeter:
     def forget(self, process_id: int) -> None:
         """The process has gone."""
         self._known.pop(process_id, None)
+        self._helpers.pop(process_id, None)
 
     def estimate(self, child: Child) -> float:
         """Megabytes of the tree now; microseconds."""
@@ -78,4 +82,13 @@ class MemoryMeter:
     def _resident(self, child: Child) -> float:
         assert child.files is not None
         own_mb = child.files.memory_pages() * PAGE_MB
-        return own_mb + resident_mb(child.helpers) if child.helpers else own_mb
+        return own_mb + self._of_helpers(child) if child.helpers else own_mb
+
+    def _of_helpers(self, child: Child) -> float:
+        if len(child.helpers) <= FEW_HELPERS:
+            return resident_mb(child.helpers)
+        now, (mb, at) = time.monotonic(), self._helpers.get(child.id, (0.0, float("-inf")))
+        if now - at >= HELPERS_EVERY_S:
+            mb = resident_mb(child.helpers)
+            self._helpers[child.id] = mb, now
+        return mb

@@ -23,15 +23,11 @@ class Watchdog:
         self.sampler = Sampler(shell.state, children.beats, lambda: children.by_id.values(), self)
 
     def memory_of(self, child: Child, memory_mb: float) -> None:
-        """A job's process tree now: near a limit, an exact reading decides."""
-        options, meter = self._shell.settings.options, self.sampler.memory
-        limit, warn = options.memory_limit_mb, options.memory_warn_mb
-        process = self._state.processes.get(child.id)
-        if process is None:
+        """A job's process tree now: before it is judged, an exact reading decides."""
+        if child.id not in self._state.processes:
             return
-        warned = process.warned_mb or 0.0
-        if (limit > 0 and memory_mb >= limit) or (warn > 0 and memory_mb >= max(warn, warned)):
-            memory_mb = meter.judged(child, memory_mb)
+        if memory_mb >= min(self._core.memory_marks(child.id)):
+            memory_mb = self.sampler.memory.judged(child, memory_mb)
         self._core.memory_measured(child.id, memory_mb, self._shell.now())
         if self._core.has_news:
             self._shell.flush()
