@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import AGENTS, WAIT_S, Worker, child_environment, tagged, wait_until
-from tests.test_jobs import until_ready
+from tests.workers import until_ready
 from workbench.cli import main
 from workbench.client.address import Address, live_supervisors, resolve, run_folder, socket_path
 from workbench.client.client import ClientError

@@ -504,3 +504,17 @@ def test_the_gate_closes_at_the_threshold_and_opens_after_two_seconds_well_below
     ]  # fmt: skip
     assert [gate.update(load, 0.75, now) for now, load, _ in course] == [closed for _, _, closed in course]
     assert not gate.update(1.0, float("inf"), 9.0)
+
+
+def test_a_second_stall_is_not_told_with_the_line_of_the_first() -> None:
+    bench = Bench()
+    (process_id,) = bench.serve()
+    told = [("", 1.0), ("bot.py:3 in first", 1.2), None, ("", 1.0), ("bot.py:9 in second", 1.3)]
+    seen = []
+    for one in told:
+        if one is None:
+            bench.core.desk.tell(ev.ProcessResumed(at=0, id=process_id))
+        else:
+            bench.core.desk.tell(ev.ProcessStalled(at=0, id=process_id, stack=one[0], age_s=one[1]))
+        seen.append(bench.core.state.processes[process_id].stack)
+    assert seen == ["", "bot.py:3 in first", "bot.py:3 in first", "", "bot.py:9 in second"]

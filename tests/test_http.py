@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import WAIT_S, Worker, wait_until
-from tests.test_jobs import until_ended, until_ready
+from tests.workers import until_ended, until_ready
 from workbench.model import events as ev
 from workbench.model.state import State
 from workbench.server.health import examine

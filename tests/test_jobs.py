@@ -6,34 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import WAIT_S, Worker
-from workbench.client.client import Client, ClientError
-
-
-async def until_ready(client: Client) -> None:
-    async with asyncio.timeout(WAIT_S):
-        async for frame in client.frames():
-            if frame.state.worker.status == "ready" and frame.state.live("idle"):
-                return
-
-
-async def until_ended(client: Client, job_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(WAIT_S):
-        async for frame in client.frames():
-            job = frame.state.jobs.get(job_id)
-            if job is not None and not job.active:
-                break
-    found: dict[str, Any] = await client.request("GET", f"/jobs/{job_id}")
-    return found
-
-
-async def until_written(worker: Worker, job_id: str, what: str) -> dict[str, Any]:
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            for entry in worker.entries():
-                if entry["job"] == job_id and entry["what"] == what:
-                    return entry
-            await asyncio.sleep(0.005)
+from tests.workers import until_ended, until_ready, until_written
+from workbench.client.client import ClientError
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import WAIT_S, child_environment, tagged, wait_until
-from tests.test_jobs import until_ended, until_ready
+from tests.workers import until_ended, until_ready
 from workbench import JobContext, RoomOptions, WorkerJob
 from workbench.agent import loading
 from workbench.agent.context import JobInfo, ProcessInfo

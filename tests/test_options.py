@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import WAIT_S, wait_until
-from tests.test_jobs import until_ready
+from tests.workers import until_ready
 from workbench import Options, OptionsError
 from workbench.cli.layers import read_layers
 from workbench.model.errors import UsageError

@@ -26,6 +26,7 @@ from workbench.process.oom import OomCounter
 from workbench.process.pipes import LinePipe
 from workbench.process.reaper import ExitStatus, Reaper
 from workbench.supervisor import words
+from workbench.supervisor.bugs import Bugs
 from workbench.supervisor.logs import LogStore, Source
 from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.shell import Shell
@@ -424,6 +425,25 @@ def test_the_newest_lines_are_found_and_the_ones_left_out_counted() -> None:
     assert store.since(100, 10) == ([], 0)
 
 
+# --- bugs of ours -----------------------------------------------------------------------------------
+
+
+async def test_what_raises_in_a_callback_of_ours_ends_the_worker_once_and_of_a_library_does_not() -> None:
+    store, ends, loop = LogStore(), [], asyncio.get_running_loop()
+    bugs = Bugs(store, ends.append)
+    loop.set_exception_handler(bugs.in_a_callback)
+    loop.call_soon(int, "a library's")
+    loop.call_soon(wire.Decoder().feed, b"\xff" * 9)
+    loop.call_soon(wire.Decoder().feed, b"\xff" * 9)
+    async with asyncio.timeout(10):
+        while not ends:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    levels = [row[6] for row in store.since(0, 100)[0]]
+    assert levels == ["ERROR", "CRITICAL", "CRITICAL"]
+    assert [text.split(":")[0] for text in ends] == ["a bug of ours"]
+
+
 # --- rooms ------------------------------------------------------------------------------------------
 
 
@@ -461,6 +481,8 @@ def test_the_line_is_that_of_the_current_thread_and_of_the_project() -> None:
     ]
     assert telling_line(dump, "/home/me") == "bot.py:12 in entrypoint"
     assert telling_line(dump[:2], "/home/me") == "bot.py:7 in beside"
+    told = [telling_line(dump[:count], "/home/me", whole=False) for count in range(7)]
+    assert told == ["", "", "", "", "", "", "bot.py:12 in entrypoint"]
     assert telling_line([], "/home/me") == ""
 
 

@@ -15,59 +15,22 @@ import psutil
 import pytest
 
 from tests.conftest import AGENTS, WAIT_S, Worker, tagged, wait_until
-from tests.test_jobs import until_ended, until_ready, until_written
+from tests.workers import (
+    begin,
+    log_lines,
+    of_worker,
+    processes,
+    run,
+    until,
+    until_ended,
+    until_ready,
+    until_written,
+    zygotes,
+)
 from workbench.client.client import Client
 
 AGENT = "trouble.py"
 pytestmark = pytest.mark.timeout(120)  # a bound on hanging: some of these wait for limits of several seconds
-
-
-async def until(client: Client, check: Any) -> Any:
-    """The first true answer of `check` about the worker's state."""
-    async with asyncio.timeout(WAIT_S):
-        async for frame in client.frames():
-            if result := check(frame.state):
-                return result
-    raise AssertionError("the stream ended")
-
-
-async def run(client: Client, do: str, **more: Any) -> dict[str, Any]:
-    """Run a job to its end."""
-    return await until_ended(client, (await client.dispatch(None, {"do": do, **more}))["id"])
-
-
-async def begin(client: Client, worker: Worker, do: str, sign: str = "start", **more: Any) -> dict[str, Any]:
-    """Start a job; what it wrote when it was so far."""
-    job = await client.dispatch(None, {"do": do, **more})
-    return await until_written(worker, job["id"], sign)
-
-
-async def processes(client: Client, *states: str) -> list[dict[str, Any]]:
-    """The processes in any of `states`, as told."""
-    return [p for p in (await client.request("GET", "/stats"))["processes"] if p["state"] in states]
-
-
-async def log_lines(client: Client) -> list[Any]:
-    """Every log line kept."""
-    async with asyncio.timeout(WAIT_S):
-        async for frame in client.frames(log_tail=10_000):
-            if frame.lines:
-                return frame.lines
-    raise AssertionError("the stream ended")
-
-
-def of_worker(worker: Worker) -> psutil.Process:
-    return psutil.Process(worker.process.pid)
-
-
-def zygotes(worker: Worker) -> list[psutil.Process]:
-    """Its zygotes, by what the process table says of them: the supervisor's children that lead no job."""
-    found = []
-    for child in of_worker(worker).children():
-        marked = child.environ().get("WORKBENCH_PROCESS", "")
-        if "-g" in marked:
-            found.append(child)
-    return found
 
 
 # --- a job's context and its first moments ----------------------------------------------------------

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from tests.conftest import WAIT_S, tagged, wait_until
-from tests.test_jobs import until_ended, until_ready, until_written
+from tests.defences import defence
+from tests.workers import until_ended, until_ready, until_written
 
 GOOD = """
 from workbench import WorkerJob
@@ -37,7 +38,11 @@ async def test_nothing_of_the_jobs_survives_a_killed_supervisor(start_worker: An
     wait_until(lambda: not tagged(worker.tag), "every process is gone")
 
 
-async def test_a_helper_in_a_session_of_its_own_dies_with_its_job(start_worker: Any) -> None:
+@defence(
+    ("workbench/supervisor/children.py", "        self.helpers.sweep()", "        return"),
+    ("workbench/supervisor/helpers.py", "kill_tree(pid)\n            elif", "continue\n            elif"),
+)
+async def test_fault_B11_a_helper_in_a_session_of_its_own_dies_with_its_job(start_worker: Any) -> None:
     worker = start_worker("ledger.py")
     async with worker.client() as client:
         await until_ready(client)

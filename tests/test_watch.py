@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import WAIT_S, wait_until
-from tests.test_jobs import until_ready
+from tests.workers import until_ready
 from workbench.client.client import Client
 from workbench.model import events as ev
 

@@ -77,7 +77,7 @@ def row(figure: Figure, others: dict[str, Figure]) -> tuple[str, ...]:
     ratio = "-" if figure.ratio is None else f"{figure.ratio:.2f}"
     other = others.get(figure.beside)
     if figure.goal is None and other is not None and other.median:
-        ratio = f"{figure.median / other.median:.2g}x"
+        ratio = f"{number(figure.median / other.median)}x"
     met = {None: "", True: "yes", False: "NO"}[figure.met]
     spread = f"{number(min(figure.values))} .. {number(max(figure.values))}"
     return (

@@ -137,6 +137,7 @@ def _process_stalled(state: "State", event: ev.ProcessStalled) -> None:
     process = state.processes[event.id]
     if not process.stalled:
         state.counters["stalls"] += 1
+        process.stack = ""  # where it stood the last time says nothing of this one
         process.stalled_at = event.at - event.age_s
     process.stalled, process.stack = True, event.stack or process.stack
 

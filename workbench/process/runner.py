@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,13 +17,13 @@ from workbench.agent.context import JobContext, JobInfo, ProcessInfo
 from workbench.agent.job import WorkerJob
 from workbench.agent.problem import error_line, problem_of
 from workbench.agent.room import Room
-from workbench.process import evidence, lifeline, records, wire
+from workbench.process import evidence, records, wire
 from workbench.process.beats import Beats, start_beating
+from workbench.process.channel import Channel
 
 # faulthandler's handler is C: it answers in `time.sleep`, busy loops and code that holds the GIL. A real-time
 # signal, because an agent may well use SIGUSR1 itself.
 DUMP_SIGNAL = signal.SIGRTMAX - 3
-HIGH_WATER = 1 << 20
 
 log = logging.getLogger("workbench.job")
 
@@ -37,70 +36,6 @@ class ChildSetup:
     generation: int
     beat_slot: int
     log_level: str
-
-
-class Channel:
-    """The child's end of its channel: posts never block, reads happen on the loop."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._sock.setblocking(False)
-        self._out = bytearray()
-        self._decoder = wire.Decoder()
-        self._writable, self._empty = asyncio.Event(), asyncio.Event()
-        self._writable.set()
-        self._empty.set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def open(self, handle: Callable[[dict[str, Any]], None]) -> None:
-        """Read on the running loop."""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._sock.fileno(), self._read, handle)
-
-    def post(self, frame: dict[str, Any]) -> None:
-        """Send a frame as soon as the supervisor takes it."""
-        self._out += wire.encode(frame)
-        self._flush()
-
-    async def drained(self) -> None:
-        """Wait while more than a megabyte waits to be sent."""
-        await self._writable.wait()
-
-    async def sent(self) -> None:
-        """Wait until all that was posted is in the kernel's hands: it arrives even if this process dies now."""
-        await self._empty.wait()
-
-    def finish(self) -> None:
-        """Send everything that waits, blocking."""
-        self._sock.setblocking(True)
-        self._sock.sendall(self._out)
-        self._out.clear()
-
-    def _flush(self) -> None:
-        assert self._loop is not None
-        while self._out:
-            try:
-                sent = self._sock.send(self._out)
-            except BlockingIOError:
-                self._loop.add_writer(self._sock.fileno(), self._flush)
-                break
-            del self._out[:sent]
-        else:
-            self._loop.remove_writer(self._sock.fileno())
-        (self._writable.clear if len(self._out) > HIGH_WATER else self._writable.set)()
-        (self._empty.clear if self._out else self._empty.set)()
-
-    def _read(self, handle: Callable[[dict[str, Any]], None]) -> None:
-        try:
-            data = self._sock.recv(256 * 1024)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            lifeline.end_group()  # the supervisor is gone
-        for message in self._decoder.feed(data):
-            handle(message)
 
 
 class Runner:

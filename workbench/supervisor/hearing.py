@@ -123,7 +123,7 @@ class Hearing:
             return  # kept for the case that it never becomes ready; a slow start is no fault
         self._shell.logs.add(source_of(child), "WARNING", "stack", without_scaffold(dump))
         if process is not None and process.stalled and not process.stack:
-            line = telling_line(child.dump, self._root())
+            line = telling_line(child.dump, self._root(), whole=False)
             if line:
                 age_s = process.heartbeat_age_s or 1.0
                 self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=age_s, stack=line))

@@ -1,6 +1,7 @@
 """What follows from the measurements: warnings, stack dumps, kills of hung processes, pings, the load."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from workbench.model import events as ev
@@ -15,10 +16,15 @@ SLOW_START_S = 2.0  # like an import: from then on it is worth knowing where a p
 
 
 class Watchdog:
-    """Hears the sampler (see `sampler.SamplerEvents`)."""
+    """Hears the sampler (see `sampler.SamplerEvents`).
 
-    def __init__(self, shell: Shell, children: Children) -> None:
+    Args:
+        root: the agent's folder, to tell its lines in a stack from those of libraries.
+    """
+
+    def __init__(self, shell: Shell, children: Children, root: Callable[[], str]) -> None:
         self._shell, self._core, self._state, self._children = shell, shell.core, shell.state, children
+        self._root = root
         self._ping_due = 0.0
         self.sampler = Sampler(shell.state, children.beats, lambda: children.by_id.values(), self)
 
@@ -43,6 +49,8 @@ class Watchdog:
             child.dump.clear()
             self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=""))
             child.signal(DUMP_SIGNAL, group=False)
+        elif not process.stack and (line := telling_line(child.dump, self._root())):  # by now the dump is whole
+            self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=line))
         self._maybe_hung(child, age_s, f"its loop stood still for {age_s:.1f} s")
 
     def resumed(self, child: Child) -> None:
@@ -93,7 +101,7 @@ class Watchdog:
         limit = self._shell.settings.options.ping_timeout
         if limit <= 0 or age_s < limit or _debugged(child.pid):
             return
-        line = self._state.processes[child.id].stack or telling_line(child.dump, "")
+        line = self._state.processes[child.id].stack
         text = f"{words}, ping_timeout {limit:g} s" + (f"; it stood at {line}" if line else "")
         self._core.doom(child.id, "hung", text, self._shell.now())
         self._shell.flush()

@@ -54,11 +54,16 @@ def _pid(process_id: int, state: State) -> int:
     return process.pid if process is not None else 0
 
 
-def telling_line(dump: Iterable[str], root: str) -> str:
-    """`agent.py:12 in entrypoint`: where the thread that runs the loop stands, in the project if it passes there."""
-    frames = [line.strip() for line in _current_thread(list(dump)) if line.startswith("  File ")]
+def telling_line(dump: Iterable[str], root: str, *, whole: bool = True) -> str:
+    """`agent.py:12 in entrypoint`: where the thread that runs the loop stands, in the project if it passes there.
+
+    A dump comes in pieces, other threads mostly first. Of one that may not be `whole` only a line is told that
+    nothing to come can change.
+    """
+    lines = list(dump)
+    frames = [line.strip() for line in _current_thread(lines) or (lines if whole else []) if line.startswith("  File ")]
     mine = [line for line in frames if root and f'"{root}' in line and "site-packages" not in line]
-    chosen = (mine or frames)[:1]
+    chosen = (mine or (frames if whole else []))[:1]
     if not chosen:
         return ""
     file, _, rest = chosen[0].removeprefix('File "').partition('", line ')
@@ -70,7 +75,7 @@ def _current_thread(dump: list[str]) -> list[str]:
     """The frames of the thread that got the signal: the main one, which others may be listed before."""
     starts = [index for index, line in enumerate(dump) if line.startswith("Current thread ")]
     if not starts:
-        return dump
+        return []
     block: list[str] = []
     for line in dump[starts[-1] + 1 :]:
         if not line.startswith("  "):

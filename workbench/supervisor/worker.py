@@ -19,6 +19,7 @@ from workbench.process import descriptors
 from workbench.process.child import Child
 from workbench.process.reaper import Reaper
 from workbench.process.speech import REASONS as CHILD_REASONS
+from workbench.supervisor.bugs import Bugs
 from workbench.supervisor.children import Children, terminate
 from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.hearing import Hearing
@@ -58,7 +59,6 @@ class Supervisor:
         self.reaper = Reaper()
         self._exit: asyncio.Future[int] | None = None
         self._exit_code: int | None = None
-        self._broken = False
         self._descriptors = 0
         self._put_together(start_method)
 
@@ -67,7 +67,8 @@ class Supervisor:
         self.core, self.state, self.logs = self.shell.core, self.shell.state, self.shell.logs
         self.listeners = self.shell.listeners
         self.listeners.append(self._heard)
-        self.shell.carry_out, self.shell.words, self.shell.bug = self._carry_out, self._words, self._bug
+        self.bugs = Bugs(self.logs, self._end_for_a_bug)
+        self.shell.carry_out, self.shell.words, self.shell.bug = self._carry_out, self._words, self.bugs.note
         self.code = Reloading(
             self.shell, self.layers, self.target, start_method, self.waits_for_save, self._use, self._give_up,
             lambda number: self.children.abandon_unborn(number),
@@ -77,7 +78,7 @@ class Supervisor:
             self.shell, self.rooms, self.reaper, self.code.not_started,
             lambda process_id: self.sampler.forget(process_id),
         )  # fmt: skip
-        self.watchdog = Watchdog(self.shell, self.children)
+        self.watchdog = Watchdog(self.shell, self.children, lambda: self.code.root)
         self.sampler = self.watchdog.sampler
         self.loader = Loader(
             self.reaper, self.children.lifeline_read, self.children.beats_fd, self._order, self.code.told,
@@ -140,7 +141,7 @@ class Supervisor:
         self._exit = loop.create_future()
         if self._exit_code is not None:
             self._exit.set_result(self._exit_code)
-        loop.set_exception_handler(self._loop_problem)
+        loop.set_exception_handler(self.bugs.in_a_callback)
         self.reaper.start()
         if self.loading is None:
             self.boot()
@@ -340,41 +341,10 @@ class Supervisor:
         self.failure = failure
         self.finish(failure.exit_code)
 
-    # --- bugs of ours ---------------------------------------------------------------------------
-
-    def _bug(self, text: str) -> None:
-        self.logs.note("CRITICAL", f"a bug of ours: {text}")
-
-    def _fatal_bug(self, text: str) -> None:
-        """Nobody knows any more what holds: end as orderly as can be, rather than live on half."""
-        self._bug(text)
-        if not self._broken:
-            self._broken = True
-            self.failure = WorkbenchError(f"a bug of ours: {text}")
-            asyncio.get_running_loop().call_soon(self.stop, "a bug of ours", 1)
-
     def _sampler_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None:
-            self._fatal_bug(f"the sampler failed: {task.exception()!r}; limits are not enforced")
+            self.bugs.fatal(f"the sampler failed: {task.exception()!r}; limits are not enforced")
 
-    def _loop_problem(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What nobody else caught. In a callback of ours, it means that something was left half done."""
-        error = context.get("exception")
-        text = f"{context.get('message')}: {error!r}"
-        if _is_ours(error):
-            self._fatal_bug(text)
-        else:
-            self.logs.note("ERROR", text)
-
-
-def _is_ours(error: BaseException | None) -> bool:
-    """It came out of this folder or the ones below it, not out of a route or a library."""
-    trace = error.__traceback__ if error is not None else None
-    parts = tuple(os.sep + name + os.sep for name in ("supervisor", "process", "model"))
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if file.startswith(root) and file[len(root) :].startswith(parts):
-            return True
-        trace = trace.tb_next
-    return False
+    def _end_for_a_bug(self, text: str) -> None:
+        self.failure = WorkbenchError(text)
+        self.stop("a bug of ours", 1)

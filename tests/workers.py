@@ -1,0 +1,83 @@
+"""What tests ask of a real worker, and how they wait for it."""
+
+import asyncio
+from typing import Any
+
+import psutil
+
+from tests.conftest import WAIT_S, Worker
+from workbench.client.client import Client
+
+
+async def until_ready(client: Client) -> None:
+    async with asyncio.timeout(WAIT_S):
+        async for frame in client.frames():
+            if frame.state.worker.status == "ready" and frame.state.live("idle"):
+                return
+
+
+async def until_ended(client: Client, job_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(WAIT_S):
+        async for frame in client.frames():
+            job = frame.state.jobs.get(job_id)
+            if job is not None and not job.active:
+                break
+    found: dict[str, Any] = await client.request("GET", f"/jobs/{job_id}")
+    return found
+
+
+async def until_written(worker: Worker, job_id: str, what: str) -> dict[str, Any]:
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            for entry in worker.entries():
+                if entry["job"] == job_id and entry["what"] == what:
+                    return entry
+            await asyncio.sleep(0.005)
+
+
+async def until(client: Client, check: Any) -> Any:
+    """The first true answer of `check` about the worker's state."""
+    async with asyncio.timeout(WAIT_S):
+        async for frame in client.frames():
+            if result := check(frame.state):
+                return result
+    raise AssertionError("the stream ended")
+
+
+async def run(client: Client, do: str, **more: Any) -> dict[str, Any]:
+    """Run a job to its end."""
+    return await until_ended(client, (await client.dispatch(None, {"do": do, **more}))["id"])
+
+
+async def begin(client: Client, worker: Worker, do: str, sign: str = "start", **more: Any) -> dict[str, Any]:
+    """Start a job; what it wrote when it was so far."""
+    job = await client.dispatch(None, {"do": do, **more})
+    return await until_written(worker, job["id"], sign)
+
+
+async def processes(client: Client, *states: str) -> list[dict[str, Any]]:
+    """The processes in any of `states`, as told."""
+    return [p for p in (await client.request("GET", "/stats"))["processes"] if p["state"] in states]
+
+
+async def log_lines(client: Client) -> list[Any]:
+    """Every log line kept."""
+    async with asyncio.timeout(WAIT_S):
+        async for frame in client.frames(log_tail=10_000):
+            if frame.lines:
+                return frame.lines
+    raise AssertionError("the stream ended")
+
+
+def of_worker(worker: Worker) -> psutil.Process:
+    return psutil.Process(worker.process.pid)
+
+
+def zygotes(worker: Worker) -> list[psutil.Process]:
+    """Its zygotes, by what the process table says of them: the supervisor's children that lead no job."""
+    found = []
+    for child in of_worker(worker).children():
+        marked = child.environ().get("WORKBENCH_PROCESS", "")
+        if "-g" in marked:
+            found.append(child)
+    return found
