@@ -54,6 +54,7 @@ def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     parser.add_argument("--reload", choices=RELOAD_MODES)
     parser.add_argument("--start-job", action=argparse.BooleanOptionalAction)
     parser.add_argument("--start-method", choices=["zygote", "spawn"])
+    parser.add_argument("--strict", action="store_true")
     parser.add_argument("--owner-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     for name in flagged():
@@ -193,6 +194,7 @@ AGENT is bot.py, bot.py:name, a package, package.module or package.module:name.
   --reload[=auto|manual|off]            load the file again when it is saved (TUI: auto; headless: off)
   --start-job / --no-start-job          start one job at once (TUI: yes; headless: no)
   --start-method zygote|spawn           insist on a start method; by default the evidence decides
+  --strict                              processes that keep dying end the worker (exit 5) instead of being tried again
   --log-format auto|text|json           on stderr: text on a terminal, JSON lines otherwise
   --version                             print the version
 """

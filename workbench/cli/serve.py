@@ -48,7 +48,7 @@ class Serve:
             raise UsageError("--room and --metadata are for the job of --once or --start-job; give one of these, too")
         self.supervisor = Supervisor(
             parsed.agent, layers, arguments=parsed.arguments, waits_for_save=self.owned,
-            start_method=parsed.start_method, start_job=self.start_job,
+            start_method=parsed.start_method, start_job=self.start_job, strict=parsed.strict,
         )  # fmt: skip
         self.supervisor.failure_is_told = True  # by whoever called us
         self.own_settings = self.supervisor.settings  # without the agent's file
@@ -114,7 +114,7 @@ class Serve:
             await self.doors.close()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
-        if supervisor.failure is not None:
+        if supervisor.failure is not None and code == supervisor.failure.exit_code:  # else a signal decided
             raise supervisor.failure
         if self.parsed.once and code == 0:
             return 0 if self.once_job is not None and self.once_job.status == "completed" else 1

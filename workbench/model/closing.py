@@ -20,6 +20,7 @@ class Closing:
         self.signals = 0
         self.drains_to_exit = False
         self.stop_code: int | None = None
+        self._drained_code = 0
         self._drain_deadline: float | None = None
         self._exit_by: float | None = None
         self._give_up_at: float | None = None
@@ -29,10 +30,11 @@ class Closing:
         """The worker ends, now or after its last job."""
         return self.drains_to_exit or self.stop_code is not None
 
-    def drain(self, why: str, now: Now, *, then_exit: bool) -> None:
-        """Take no new jobs; with `then_exit` end after the last one, or cut at `drain_timeout`."""
+    def drain(self, why: str, now: Now, *, then_exit: bool, code: int = 0) -> None:
+        """Take no new jobs; with `then_exit` end with `code` after the last one, or cut at `drain_timeout`."""
         if then_exit and not self.drains_to_exit:
             self.drains_to_exit = self._pool.ending = True
+            self._drained_code = code
             self._drain_deadline = now.mono + self._desk.options.drain_timeout
         deadline = now.at + self._drain_deadline - now.mono if self._drain_deadline is not None else None
         self._desk.tell(ev.DrainStarted(at=now.at, why=why, deadline_at=deadline))
@@ -65,7 +67,7 @@ class Closing:
     def tick(self, now: Now) -> None:
         """Cut a drain at its deadline; give up what cannot even be killed."""
         if self.stop_code is None and self._drain_deadline is not None and now.mono >= self._drain_deadline:
-            self.stop("drain_timeout passed", 7 if self._state.active_jobs() else 0, now)
+            self.stop("drain_timeout passed", self._drained_code or (7 if self._state.active_jobs() else 0), now)
         if self._give_up_at is not None and now.mono >= self._give_up_at:
             for job in self._state.active_jobs():
                 self._jobs.end(job, End("drain_cut", "its process could not be killed"), now)
@@ -82,7 +84,9 @@ class Closing:
         if self._state.live("busy", "stopping") and now.mono < self._exit_by:
             return
         self._pool.closed = True
-        self._desk.want(fx.Exit(self.stop_code if self.stop_code is not None else 0, "all jobs have ended"))
+        self._desk.want(
+            fx.Exit(self.stop_code if self.stop_code is not None else self._drained_code, "all jobs have ended")
+        )
 
     def due(self) -> list[float | None]:
         """When something here is to be done by the clock."""

@@ -24,12 +24,17 @@ __all__ = ["Core", "Now"]
 
 
 class Core:
-    """One worker's decisions."""
+    """One worker's decisions.
 
-    def __init__(self, options: Options, rng: random.Random | None = None) -> None:
+    Args:
+        strict: a worker whose processes die again and again drains and ends (exit 5) instead of trying on.
+    """
+
+    def __init__(self, options: Options, rng: random.Random | None = None, *, strict: bool = False) -> None:
+        self.strict = strict
         self.desk = Desk(options)
         self.state: State = self.desk.state
-        self.pool = Pool(self.desk, rng or random.Random())
+        self.pool = Pool(self.desk, rng or random.Random(), strict=strict)
         self.jobs = Jobs(self.desk, self.pool)
         self.closing = Closing(self.desk, self.pool, self.jobs)
         self.gate = LoadGate()
@@ -161,7 +166,7 @@ class Core:
         if probe and state == "starting":
             self.pool.dropped()
         if unexpected and self.pool.died(process.generation, state, slot, how(exit_code, signal), why, now):
-            self.jobs.fail_waiting(self.state.worker.held_why, now)
+            self._budget_spent(self.state.worker.held_why, now)
         if job is not None:
             self.jobs.process_gone(job, slot, exit_code, signal, words, now)
         self._settle(now)
@@ -228,7 +233,7 @@ class Core:
         """Nothing can be made from the serving generation any more; the seconds until another try to load it."""
         self.pool.serving = 0
         if self.pool.failed(why, now):
-            self.jobs.fail_waiting(why, now)
+            self._budget_spent(why, now)
         self._settle(now)
         return max(0.0, self.pool.backoff.held_until - now.mono)
 
@@ -317,6 +322,11 @@ class Core:
         if (verdict.status, verdict.why) != (worker.status, worker.why):
             self.desk.tell(ev.AdmissionChanged(at=now.at, status=verdict.status, why=verdict.why))
         self.closing.settle(now)
+
+    def _budget_spent(self, why: str, now: Now) -> None:
+        self.jobs.fail_waiting(why, now)
+        if self.strict:
+            self.closing.drain("the restart budget is used up (--strict)", now, then_exit=True, code=5)
 
     def _reusable(self, process: Process) -> bool:
         most = self.options.max_jobs_per_process

@@ -44,8 +44,8 @@ class Pool:
     one that must show one ready process before it serves. The serving one is kept full all the while.
     """
 
-    def __init__(self, desk: Desk, rng: random.Random) -> None:
-        self._desk, self._state = desk, desk.state
+    def __init__(self, desk: Desk, rng: random.Random, *, strict: bool = False) -> None:
+        self._desk, self._state, self._strict = desk, desk.state, strict
         self.backoff = Backoff(rng)
         self.slots: dict[int, Slot] = {}
         self.serving = 0
@@ -191,11 +191,12 @@ class Pool:
         was_degraded = self.backoff.degraded
         delay = self.backoff.failed(now.mono)
         degraded = self.backoff.degraded
+        then = "--strict ends the worker" if degraded and self._strict else f"next try in {delay:.1f} s"
         if delay > 0 or degraded:
             self._desk.tell(
                 ev.PoolHeld(
                     at=now.at, failures=len(self.backoff.failures), until_at=now.at + delay, degraded=degraded,
-                    why=f"{why}; next try in {delay:.1f} s",
+                    why=f"{why}; {then}",
                 )
             )  # fmt: skip
         return degraded and not was_degraded

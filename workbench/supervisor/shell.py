@@ -23,9 +23,9 @@ class Shell:
         bug: called with what happened when something of ours raised where nothing may.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, strict: bool = False) -> None:
         self.settings = settings
-        self.core = Core(settings.options)
+        self.core = Core(settings.options, strict=strict)
         self.state = self.core.state
         self.logs = LogStore()
         self.listeners: list[Listener] = []

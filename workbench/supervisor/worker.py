@@ -12,7 +12,8 @@ from workbench import __version__
 from workbench.model import effects as fx
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
-from workbench.model.errors import WorkbenchError
+from workbench.model.backoff import WINDOW_S
+from workbench.model.errors import RestartBudgetSpent, WorkbenchError
 from workbench.model.settings import Layers, Settings
 from workbench.model.state import Job
 from workbench.process import descriptors
@@ -41,11 +42,12 @@ class Supervisor:
         arguments: what follows `--` on the command line: the agent's own `sys.argv[1:]`.
         waits_for_save: a broken first generation is no end (the TUI shows it and waits for a save).
         start_method: `zygote` or `spawn` to insist on one; None goes by the evidence.
+        strict: when the restart budget is used up, drain and end with exit code 5 instead of trying on.
     """
 
     def __init__(
         self, target: str, layers: Layers, *, arguments: list[str] | None = None, waits_for_save: bool = False,
-        start_method: str | None = None, start_job: bool = False,
+        start_method: str | None = None, start_job: bool = False, strict: bool = False,
     ) -> None:  # fmt: skip
         self.target, self.layers = target, layers
         self.arguments = arguments or []
@@ -60,10 +62,10 @@ class Supervisor:
         self._exit: asyncio.Future[int] | None = None
         self._exit_code: int | None = None
         self._descriptors = 0
-        self._put_together(start_method)
+        self._put_together(start_method, strict)
 
-    def _put_together(self, start_method: str | None) -> None:
-        self.shell = Shell(self.layers.settings())
+    def _put_together(self, start_method: str | None, strict: bool) -> None:
+        self.shell = Shell(self.layers.settings(), strict=strict)
         self.core, self.state, self.logs = self.shell.core, self.shell.state, self.shell.logs
         self.listeners = self.shell.listeners
         self.listeners.append(self._heard)
@@ -313,6 +315,9 @@ class Supervisor:
     def _heard(self, event: ev.Event) -> None:
         if isinstance(event, ev.JobRequeued) and (room := self.rooms.of_job(event.id)) is not None:
             room.await_attempt()
+        if isinstance(event, ev.PoolHeld) and event.degraded and self.core.strict:
+            spent = f"the restart budget is used up ({event.failures} failures in {WINDOW_S:g} s): {event.why}"
+            self.failure = self.failure or RestartBudgetSpent(spent)
 
     def _order(self) -> dict[str, Any]:
         return {
