@@ -518,3 +518,41 @@ def test_a_second_stall_is_not_told_with_the_line_of_the_first() -> None:
             bench.core.desk.tell(ev.ProcessStalled(at=0, id=process_id, stack=one[0], age_s=one[1]))
         seen.append(bench.core.state.processes[process_id].stack)
     assert seen == ["", "bot.py:3 in first", "bot.py:3 in first", "", "bot.py:9 in second"]
+
+
+def test_processes_that_run_several_jobs_stay_while_jobs_come_and_leave_when_none_do() -> None:
+    bench = Bench(max_processes=5, max_jobs_per_process=0)
+    bench.serve()
+    for _ in range(50):
+        job, process_id = bench.start()
+        for spawned in bench.core.state.live("starting"):
+            bench.ready(spawned.id)
+        bench.over(job)
+        bench.core.process_free(process_id, bench.now)
+        bench.wait(0.2)
+    assert len([e for e in bench.effects if isinstance(e, fx.Spawn)]) == 2
+    bench.wait(10)
+    assert len(bench.core.state.live("idle")) == 1
+
+
+def test_of_a_burst_of_processes_those_leave_that_the_jobs_after_it_do_not_need() -> None:
+    bench = Bench(max_processes=5, max_jobs_per_process=0)
+    bench.serve()
+    burst = [bench.submit() for _ in range(5)]
+    for launch in bench.of(fx.Launch):
+        bench.core.job_started(launch.process_id, launch.job_id, launch.attempt, 0.4, bench.now)
+    while starting := bench.core.state.live("starting"):
+        bench.ready(starting[0].id)
+        for launch in bench.of(fx.Launch):
+            bench.core.job_started(launch.process_id, launch.job_id, launch.attempt, 0.4, bench.now)
+    for job in [bench.core.state.jobs[job_id] for job_id in burst]:
+        bench.over(job)
+        bench.core.process_free(job.process_id or 0, bench.now)
+    assert len(bench.core.state.live("idle")) == 5
+    for _ in range(60):
+        job, process_id = bench.start()
+        bench.wait(0.1)
+        bench.over(job)
+        bench.core.process_free(process_id, bench.now)
+        bench.wait(0.1)
+    assert len(bench.core.state.live("idle", "busy")) == 2

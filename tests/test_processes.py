@@ -545,6 +545,16 @@ async def test_without_idle_processes_each_job_gets_a_fresh_one(start_worker: An
     assert len({job["pid"] for job in jobs}) == 3
 
 
+async def test_jobs_one_after_the_other_share_the_processes_that_there_are(start_worker: Any) -> None:
+    worker = start_worker(AGENT, "--max-jobs-per-process", "0")
+    async with worker.client() as client:
+        await until_ready(client)
+        for _ in range(50):
+            await run(client, "return")
+    assert len([e for e in worker.entries() if e["what"] == "prewarm"]) <= 3
+    assert len([e for e in worker.entries() if e["what"] == "finish"]) == 50
+
+
 async def test_a_process_that_is_never_replaced_runs_every_job(start_worker: Any) -> None:
     worker = start_worker(AGENT, "--max-processes", "1", "--max-jobs-per-process", "0")
     async with worker.client() as client:

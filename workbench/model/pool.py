@@ -8,6 +8,7 @@ from workbench.model import events as ev
 from workbench.model.backoff import Backoff
 from workbench.model.desk import Desk, Now
 from workbench.model.state import Process
+from workbench.model.surplus import STAY_S, Surplus
 
 MIN_UPTIME_S = 5.0  # a process that dies younger than this without having had a job counts as a failure
 LEAVE_S = 5.0  # a process without a job may take this long to leave
@@ -47,6 +48,7 @@ class Pool:
     def __init__(self, desk: Desk, rng: random.Random, *, strict: bool = False) -> None:
         self._desk, self._state, self._strict = desk, desk.state, strict
         self.backoff = Backoff(rng)
+        self._surplus = Surplus()
         self.slots: dict[int, Slot] = {}
         self.serving = 0
         self.probing = 0
@@ -74,7 +76,12 @@ class Pool:
         """When something here is to be done by the clock."""
         held = self.backoff.held_until
         waits = self._short() or (self.probing and not self.ever_ready and self._wants_probe())
-        return [*(slot.deadline for slot in self.slots.values()), held if held and waits else None]
+        since = self._surplus.since
+        return [
+            *(slot.deadline for slot in self.slots.values()),
+            held if held and waits else None,
+            since + self._stay_s() if since is not None else None,
+        ]
 
     def available(self, *states: str) -> list[Process]:
         """Processes in any of `states` that are not on their way out."""
@@ -115,13 +122,13 @@ class Pool:
         self._desk.want(fx.Spawn(process_id, generation))
 
     def _shrink(self, now: Now) -> None:
-        surplus = self._ready() - self._target()
-        for process in reversed(self.available("idle")):
-            if surplus <= 0:
-                return
-            if process.generation == self.serving:
-                self.dismiss(process, "more idle processes than wanted", now)
-                surplus -= 1
+        unneeded = self._surplus.unneeded(self._ready() - self._target(), now.mono, self._stay_s())
+        idle = [process for process in self.available("idle") if process.generation == self.serving]
+        for process in idle[::-1][:unneeded]:
+            self.dismiss(process, "more idle processes than wanted", now)
+
+    def _stay_s(self) -> float:
+        return 0.0 if self.ending or self._desk.options.max_jobs_per_process == 1 else STAY_S
 
     # --- leaving --------------------------------------------------------------------------------
 
