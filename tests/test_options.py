@@ -195,6 +195,18 @@ def test_a_wrong_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "did you mean" in words or "did you mean" not in str(refused.value)
 
 
+def test_the_variables_of_a_kubernetes_service_of_our_name_are_no_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in {
+        "WORKBENCH_PORT": "tcp://10.0.0.7:8081", "WORKBENCH_SERVICE_HOST": "10.0.0.7",
+        "WORKBENCH_SERVICE_PORT_HTTP": "8081", "WORKBENCH_PORT_8081_TCP": "tcp://10.0.0.7:8081",
+        "WORKBENCH_PORT_8081_TCP_ADDR": "10.0.0.7",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(variable, value)
+    assert read_layers(tmp_path, None, {}, "bot").settings().origin("port") == "default"
+
+
 def test_the_environment_of_the_sdk_is_the_weaker_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEOSDK_AUTH_TOKEN", "one")
     assert read_layers(tmp_path, None, {}, "bot").settings().origin("auth_token") == "VIDEOSDK_AUTH_TOKEN"

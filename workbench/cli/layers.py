@@ -14,6 +14,9 @@ from workbench.model.settings import Layers
 PREFIX = "WORKBENCH_"
 # Variables of ours that are no options, so that a misspelt option is still found.
 OTHER_VARIABLES = frozenset({"WORKBENCH_PROCESS"})
+# Kubernetes gives these to every container beside a service that is called "workbench"; nobody chose them.
+SERVICE_LINK = re.compile(r"WORKBENCH_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 MAX_FILE = 1024 * 1024
 TABLE = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$")
 
@@ -110,6 +113,8 @@ def _parts(key: str) -> list[str]:
 def _read_environment(layers: Layers, environment: Mapping[str, str]) -> None:
     for variable, value in environment.items():
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
+            continue
+        if SERVICE_LINK.fullmatch(variable) or (variable == "WORKBENCH_PORT" and SERVICE_URL.match(value)):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in FIELDS:
