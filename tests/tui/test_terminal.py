@@ -15,14 +15,17 @@ import psutil
 import pytest
 
 from tests.conftest import child_environment, tagged, wait_until
+from tests.defences import defence
 from tests.tui.conftest import SAMPLES
-from tests.tui.terminal import SHELL, WAIT_S, Terminal, control_bytes, modes_left, sequences
+from tests.tui.terminal import LAUNCH, SHELL, WAIT_S, Terminal, control_bytes, modes_left, sequences
 
 pytestmark = pytest.mark.timeout(180)
 
 OpenTerminal = Callable[..., Terminal]
 GREETING = "this is Freewheel"
 NOTE = "no terminal here: running headless, as with --no-tui"
+# As some programs hand over a terminal: it is nobody's controlling one, so its end sends no signal.
+NOT_CONTROLLING = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 # What Textual paints and asks with: colours, the cursor's place, private modes, keyboard and mode queries.
 OWN = {"m", "H", "?h", "?l", "?$p", ">u", "<u", "?u", "\x1b]22;default\x07"}
 
@@ -94,8 +97,11 @@ def test_a_signal_restores_the_terminal_and_ends_everything(
     assert_restored(terminal)
 
 
-def test_a_closed_window_ends_everything(open_terminal: OpenTerminal) -> None:
-    terminal = start(open_terminal)
+@defence(("workbench/tui/app.py", "self._hung_up() if terminal_gone() else None", "None"))
+@pytest.mark.parametrize("launch", [LAUNCH, NOT_CONTROLLING], ids=["with SIGHUP", "without a signal"])
+def test_a_closed_window_ends_everything(open_terminal: OpenTerminal, launch: str) -> None:
+    terminal = open_terminal("bot.py", "--port=0", launch=launch)
+    terminal.sees("● READY", GREETING)
     terminal.hang_up()
     assert terminal.ended() == 128 + signal.SIGHUP
     wait_until(lambda: not tagged(terminal.tag), "nothing of it is left")
