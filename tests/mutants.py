@@ -52,7 +52,7 @@ def verdict(mutant: Mutant) -> tuple[str, str]:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutant.test]
         try:
             done = subprocess.run(
-                command, cwd=copy, env=child_environment(PYTHONPATH=str(copy)), capture_output=True, text=True,
+                command, cwd=copy, env=child_environment(PYTHONPATH=str(copy), TEST_WAIT_S="20"), capture_output=True, text=True,
                 timeout=LIMIT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

@@ -91,7 +91,7 @@ async def quiet(client: Client, worker: Worker) -> dict[str, Any]:
             await asyncio.sleep(0.2)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("method", ["zygote", "spawn"])
 async def test_whatever_happens_each_job_has_one_true_end_and_the_worker_heals(start_worker: Any, method: str) -> None:
     worker, rng = start_worker("ledger.py", *FLAGS, "--start-method", method), random.Random(method)

@@ -30,7 +30,7 @@ from tests.workers import (
 from workbench.client.client import Client
 
 AGENT = "trouble.py"
-pytestmark = pytest.mark.timeout(120)  # a bound on hanging: some of these wait for limits of several seconds
+pytestmark = pytest.mark.timeout(180)  # a bound on hanging: some of these wait for limits of several seconds
 
 
 # --- a job's context and its first moments ----------------------------------------------------------
