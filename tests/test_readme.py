@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.defences import every_test
 from workbench.cli.parser import help_text, options_table
 from workbench.model.ending import STATUS_OF
 from workbench.supervisor.worker import CHILD_REASONS
@@ -38,6 +39,20 @@ def test_every_picture_in_the_readme_exists() -> None:
     pictures = re.findall(r"!\[.*?\]\((.+?)\)", README)
     assert pictures
     assert all((ROOT / picture).is_file() for picture in pictures)
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    rows = {match[1] for test in every_test() if (match := re.match(r"test_fault_([A-Z]\d+)_", test.name))}
+    start = README.index("| promised | tests |")
+    named = []
+    for row in README[start:].splitlines()[2:]:
+        if not row.startswith("|"):
+            break
+        for first, last in re.findall(r"\b([A-Z]\d+)(?:-([A-Z]\d+))?", row.split("|")[2]):
+            numbers = range(int(first[1:]), int((last or first)[1:]) + 1)
+            named += [f"{first[0]}{number}" for number in numbers]
+    assert len(named) > 30
+    assert not set(named) - rows
 
 
 def test_every_sample_agent_stands_in_the_readme_and_says_what_to_watch() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests import kernels
 from tests.conftest import WAIT_S, wait_until
+from tests.defences import defence
 from tests.workers import until_ready
 from workbench.client.client import Client
 from workbench.model import events as ev
@@ -137,3 +139,18 @@ async def test_a_save_while_the_first_import_runs_is_not_missed(start_worker: An
     part.write_text("WORDS = 'two'\n")
     async with worker.client() as client, asyncio.timeout(WAIT_S):
         await answers(client, "two")
+
+
+@pytest.mark.skipif(not kernels.KNOWN, reason="system calls are not numbered here")
+@defence(("workbench/supervisor/watch.py", "NO_WATCH = (OSError, RuntimeError)", "NO_WATCH = (OSError,)"))
+async def test_a_save_is_found_where_the_kernel_gives_no_watch(start_worker: Any, tmp_path: Path) -> None:
+    file = tmp_path / "bot.py"
+    file.write_text(agent("'one'"))
+    (tmp_path / "sitecustomize.py").write_text("from tests import kernels\nkernels.refuse('inotify_init1')\n")
+    worker = start_worker(file, "--reload", PYTHONPATH=f"{tmp_path}:{Path(__file__).parent.parent}")
+    async with worker.client() as client, asyncio.timeout(WAIT_S):
+        await until_ready(client)
+        await until_watched(client, 1)
+        file.write_text(agent("'two'"))
+        await answers(client, "two")
+    assert "the kernel does not tell of saves" in worker.output()

@@ -17,7 +17,7 @@ def run(arguments: list[str]) -> int:
     try:
         if arguments[0] in COMMANDS:
             client = parse_client(arguments[0], arguments[1:])
-            return {"attach": attach, "dispatch": dispatch, "options": options}[arguments[0]](client)
+            return {"attach": attach, "dispatch": dispatch, "doctor": doctor, "options": options}[arguments[0]](client)
         parsed = parse_run(arguments)
         return run_agent(parsed, arguments)
     except WorkbenchError as error:
@@ -38,10 +38,7 @@ def run_agent(parsed: Namespace, arguments: list[str]) -> int:
     """`workbench AGENT`: the TUI where there is a terminal, else headless."""
     if parsed.once and not parsed.no_tui:
         raise UsageError("--once runs without the TUI; add --no-tui")
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        raise UsageError("the current folder does not exist any more; change to one that does") from None
+    _check_folder()
     if parsed.no_tui or not _at_a_terminal():
         from workbench.cli.serve import Serve
 
@@ -73,11 +70,26 @@ def options(parsed: Namespace) -> int:
     return show_options(parsed)
 
 
+def doctor(parsed: Namespace) -> int:
+    """`workbench doctor [AGENT]`: try what a worker needs here, and say what follows."""
+    _check_folder()
+    from workbench.cli.doctor.command import run_doctor
+
+    return run_doctor(parsed)
+
+
 def dispatch(parsed: Namespace) -> int:
     """`workbench dispatch`: hand a job to a worker; with --wait, follow it to its end."""
     from workbench.cli.dispatch import run_dispatch
 
     return run_dispatch(parsed)
+
+
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder does not exist any more; change to one that does") from None
 
 
 def client_token(file: str | None) -> str | None:

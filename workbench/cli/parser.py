@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from workbench.model.errors import LONGEST_NAME, UsageError
 from workbench.model.options import FIELDS, PRESETS, SECRETS, meta, plain
 
-COMMANDS = ("attach", "dispatch", "options")
+COMMANDS = ("attach", "dispatch", "doctor", "options")
 OTHER_FLAGS = ("--help", "--version")
 RELOAD_MODES = ("auto", "manual", "off")
 
@@ -57,11 +57,7 @@ def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--owner-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
-    for name in flagged():
-        if FIELDS[name].annotation is bool:
-            parser.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, dest=f"option_{name}")
-        else:
-            parser.add_argument(flag_of(name), dest=f"option_{name}", metavar="VALUE")
+    _add_options(parser)
     known, unknown = parser.parse_known_args(ours)
     if unknown:
         raise UsageError(_unknown(unknown[0], parser, known.agent) + SEE_HELP)
@@ -77,6 +73,34 @@ def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     return known
 
 
+def parse_doctor(arguments: list[str]) -> argparse.Namespace:
+    """`workbench doctor [AGENT] [--json] [OPTIONS] [-- ARGUMENTS OF THE AGENT]`.
+
+    Raises:
+        UsageError: unknown or incomplete flags.
+    """
+    ours, agent = split(arguments)
+    parser = Parser(prog="workbench doctor", add_help=False, allow_abbrev=False)
+    parser.add_argument("agent", nargs="?")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--preset", choices=sorted(PRESETS))
+    parser.add_argument("--start-method", choices=["zygote", "spawn"])
+    _add_options(parser)
+    known, unknown = parser.parse_known_args(ours)
+    if unknown:
+        raise UsageError(_unknown(unknown[0], parser, None) + SEE_HELP)
+    known.arguments = agent
+    return known
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    for name in flagged():
+        if FIELDS[name].annotation is bool:
+            parser.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, dest=f"option_{name}")
+        else:
+            parser.add_argument(flag_of(name), dest=f"option_{name}", metavar="VALUE")
+
+
 def _looks_like_command(given: str) -> bool:
     if not (given.isascii() and given.isalpha()) or any(os.path.exists(given + end) for end in ("", ".py")):
         return False
@@ -90,11 +114,13 @@ def given_flags(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
-    """The commands that talk to a running worker, and `options`.
+    """The commands that talk to a running worker, `doctor`, and `options`.
 
     Raises:
         UsageError: unknown or incomplete flags.
     """
+    if command == "doctor":
+        return parse_doctor(arguments)
     parser = Parser(prog=f"workbench {command}", add_help=False, allow_abbrev=False)
     if command == "attach":
         parser.add_argument("url", nargs="?")
@@ -187,6 +213,8 @@ workbench: run, watch and tune the worker that runs your AI agent
   workbench dispatch [--url URL] [--agent-id A] [--room R] [--metadata JSON] [--force] [--wait]
                                         hand a job to a running worker
   workbench options AGENT [OPTIONS]     every option with its value and where it comes from
+  workbench doctor [AGENT] [--json] [OPTIONS]
+                                        try all that a worker needs of this machine; exit 2 if something is missing
 
 AGENT is bot.py, bot.py:name, a package, package.module or package.module:name.
 

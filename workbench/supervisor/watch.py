@@ -14,6 +14,7 @@ from workbench.supervisor.worker import Supervisor
 DEBOUNCE_MS = 50
 STEP_MS = 10
 LOOK_MS = 500
+NO_WATCH = (OSError, RuntimeError)  # watchfiles' own error, when no watcher can be made, is of the second kind
 
 Stamp = tuple[int, int, int] | None
 
@@ -58,7 +59,7 @@ async def _looks(supervisor: Supervisor, folders: set[str]) -> AsyncGenerator[se
             yield {path for _, path in changes}
             if sorted(filter(os.path.isdir, folders)) != there:
                 return  # a folder's watch goes with it, and does not come back with it
-    except OSError as error:  # out of inotify watches, or a folder that went while its watch was set
+    except NO_WATCH as error:  # out of inotify watches, or a folder that went while its watch was set
         supervisor.logs.note("WARNING", f"the kernel does not tell of saves ({error}); looking twice a second")
         for _ in range(60):  # then ask it again
             await asyncio.sleep(LOOK_MS / 1000)

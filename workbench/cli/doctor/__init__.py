@@ -1,0 +1,1 @@
+"""`workbench doctor`: what a worker needs of this machine, tried for real."""
