@@ -80,13 +80,13 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """Start workers; afterwards none of their processes may be left."""
     started: list[Worker] = []
 
-    def start(agent: str | Path, *flags: str, wait: bool = True, **environment: str) -> Worker:
+    def start(agent: str | Path, *flags: str, wait: bool = True, stderr: str = "", **environment: str) -> Worker:
         tag = uuid.uuid4().hex
         folder = tmp_path / f"w{len(started)}"
         folder.mkdir()
         path = AGENTS / agent if isinstance(agent, str) else agent
         given = list(flags) if any(f.startswith("--port") for f in flags) else ["--port", "0", *flags]
-        with (folder / "stderr").open("w") as errors:
+        with open(stderr or folder / "stderr", "w") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workbench", str(path), "--no-tui", *given],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, text=True, cwd=tmp_path,

@@ -49,11 +49,11 @@ def verdict(mutant: Mutant) -> tuple[str, str]:
                 edit.apply(copy)
         except (ValueError, OSError) as error:
             return "INVALID", str(error)
+        environment = child_environment(PYTHONPATH=str(copy), TEST_WAIT_S="20")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutant.test]
         try:
             done = subprocess.run(
-                command, cwd=copy, env=child_environment(PYTHONPATH=str(copy), TEST_WAIT_S="20"), capture_output=True, text=True,
-                timeout=LIMIT_S, check=False,
+                command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return "caught", f"hung for {LIMIT_S} s"

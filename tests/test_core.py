@@ -353,6 +353,17 @@ def test_the_death_of_a_probe_counts_against_its_generation_and_not_against_the_
     assert not bench.of(fx.Spawn)
 
 
+def test_a_process_of_older_code_whose_job_ended_just_before_the_new_code_served_takes_no_other() -> None:
+    bench = Bench(max_processes=3, max_jobs_per_process=0)
+    bench.serve()
+    job, process_id = bench.start()
+    bench.over(job)
+    bench.serve(2)
+    bench.core.process_free(process_id, bench.now)
+    assert fx.Dismiss(process_id) in bench.take()
+    assert bench.start()[1] != process_id
+
+
 # --- time -------------------------------------------------------------------------------------------
 
 
@@ -486,13 +497,6 @@ def test_no_process_is_made_once_the_worker_is_being_taken_down() -> None:
 
 
 # --- load -------------------------------------------------------------------------------------------
-
-
-def test_a_burst_of_jobs_is_refused_at_the_share_of_jobs_and_not_only_when_it_is_measured() -> None:
-    bench = Bench(max_processes=4, load="jobs", load_threshold=0.75)
-    bench.serve()
-    verdicts = [bench.core.submit(f"j{n}", "r", {}, bench.now).status for n in range(4)]
-    assert verdicts == ["ready", "ready", "ready", "over_load"]
 
 
 def test_the_gate_closes_at_the_threshold_and_opens_after_two_seconds_well_below() -> None:

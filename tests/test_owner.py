@@ -1,6 +1,7 @@
 """The terminal's hold on its supervisor: orders, a vanished terminal, and who may take over."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -123,6 +124,17 @@ async def test_somebody_looking_holds_the_end_off_until_he_has_been_gone_for_the
     worker.followers = 0
     await asyncio.wait_for(obeying, WAIT_S)
     assert worker.calls == ["the workbench is gone"]
+
+
+async def test_an_order_to_stop_is_carried_out_although_the_terminal_vanishes(owner: Owner, tmp_path: Path) -> None:
+    async with Client(owner.wait_until_up()) as client:
+        job = await others_job(client)
+        owner.stop()
+        owner.close()
+    assert (await asyncio.wait_for(owner.wait(), WAIT_S)).exit_code == 0
+    written = (tmp_path / "ledger").read_text()
+    assert {"start", "finish"} == {e["what"] for e in map(json.loads, written.splitlines()) if e["job"] == job["id"]}
+    assert [path.name for path in (tmp_path / "workbench").iterdir()] == [owner.log_path.name]
 
 
 async def test_released_it_lives_on(owner: Owner) -> None:

@@ -23,7 +23,6 @@ from workbench.process import descriptors, launcher, mark, speech, tree, wire
 from workbench.process.child import Child
 from workbench.process.launcher import Zygote
 from workbench.process.oom import OomCounter
-from workbench.process.pipes import LinePipe
 from workbench.process.reaper import ExitStatus, Reaper
 from workbench.supervisor import words
 from workbench.supervisor.bugs import Bugs
@@ -261,55 +260,6 @@ def _dup() -> int | None:
         return os.dup(0)
     except OSError:
         return None
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"t": "ready", "ms": "soon"},
-        {"t": "ready", "ms": float("inf")},
-        {"t": "started", "job": "a", "attempt": float("inf"), "at": 1},
-        {"t": "over", "job": "a", "attempt": 1, "reason": "completed", "seen": True},
-        {"t": "over", "job": "a", "attempt": 1, "reason": "exited", "exit_code": "x", "seen": True},
-        {"t": "say", "job": "a", "id": 1, "text": "", "at": float("nan"), "partial": 0},
-        {"t": "report", "job": "a", "fields": 3},
-        {"t": "init_failed", "problem": {"kind": 1}},
-        {"t": "init_failed", "problem": []},
-        {"t": "hello"},
-    ],
-)
-def test_a_frame_without_sense_is_refused(message: dict[str, Any]) -> None:
-    with pytest.raises(wire.WireError, match="a bad"):
-        speech.understand(message)
-
-
-def test_frames_survive_any_cut() -> None:
-    frames = [{"t": "report", "job": "a", "fields": {"n": n}} for n in range(5)]
-    data = b"".join(map(wire.encode, frames))
-    for size in (1, 3, 7, 4096):
-        decoder, found = wire.Decoder(), []
-        for start in range(0, len(data), size):
-            found += decoder.feed(data[start : start + size])
-        assert found == frames
-        assert decoder.pending == 0
-
-
-def test_a_frame_of_unheard_size_is_refused_before_it_is_kept() -> None:
-    with pytest.raises(wire.WireError, match="at most"):
-        wire.Decoder().feed((1 << 31).to_bytes(4, "big") + b"{}")
-
-
-def test_a_line_without_end_is_cut_and_counted() -> None:
-    taken: list[tuple[list[bytes], int]] = []
-    pipe = LinePipe(lambda lines, cut: taken.append((lines, cut)))
-    for _ in range(50):
-        os.write(pipe.write_fd, b"x" * 60_000)
-        pipe.drain()
-    os.write(pipe.write_fd, b"end\nnext\nlast")
-    pipe.close()
-    (whole, cut), (rest, nothing_cut) = taken
-    assert [len(whole[0]), whole[1], rest] == [64 * 1024, b"next", [b"last"]]
-    assert (cut, nothing_cut) == (50 * 60_000 + 3 - 64 * 1024, 0)
 
 
 # --- the kernel's counter ---------------------------------------------------------------------------

@@ -2,22 +2,16 @@
 
 import asyncio
 import ctypes
-import functools
-import json
 import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.conftest import AGENTS, WAIT_S, Worker, tagged, wait_until
+from tests.conftest import AGENTS, WAIT_S, Worker, wait_until
 from tests.workers import (
     begin,
-    log_lines,
     of_worker,
     processes,
     run,
@@ -107,56 +101,6 @@ async def test_an_old_stack_is_no_reason_for_a_later_exit(start_worker: Any) -> 
     assert job["error"] == "the job's process left with exit code 3"
 
 
-async def test_a_crash_in_c_is_told_with_the_line_that_called_it(start_worker: Any) -> None:
-    worker = start_worker(AGENT)
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await run(client, "segfault")
-    assert (job["reason"], job["signal"]) == ("signalled", "SIGSEGV")
-    assert "Segmentation fault" in job["error"]
-
-
-async def test_the_line_of_the_loops_thread_is_named_and_not_that_of_another(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--ping-timeout", "2.5")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await run(client, "two threads")
-    assert job["reason"] == "hung"
-    assert "in standing" in job["error"]
-    assert "in beside" not in job["error"]
-
-
-async def test_the_last_lines_of_a_job_are_kept_and_are_the_jobs(start_worker: Any) -> None:
-    worker = start_worker(AGENT)
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await run(client, "last words")
-        lines = [line for line in await log_lines(client) if line.text.startswith("line ")]
-    assert [line.text for line in lines] == [f"line {n}" for n in range(200)]
-    assert {line.job_id for line in lines} == {job["id"]}
-
-
-async def test_a_long_record_is_cut_and_stays_a_record(start_worker: Any) -> None:
-    worker = start_worker(AGENT)
-    async with worker.client() as client:
-        await until_ready(client)
-        await run(client, "long record")
-        lines = [line for line in await log_lines(client) if line.logger == "trouble"]
-    assert [line.text[:6] for line in lines] == ["नमस्ते"[:6], "after "]
-    assert len(lines[0].text) > 5_000
-
-
-async def test_megabytes_without_a_newline_hold_nobody_up(start_worker: Any) -> None:
-    worker = start_worker(AGENT)
-    async with worker.client() as client:
-        await until_ready(client)
-        before = of_worker(worker).memory_info().rss
-        assert (await run(client, "long line", mb=100))["status"] == "completed"
-        assert of_worker(worker).memory_info().rss - before < 40_000_000
-        shown = [line for line in await log_lines(client) if line.text.startswith("xxx")]
-    assert [len(line.text) for line in shown] == [64 * 1024]
-
-
 # --- starting ---------------------------------------------------------------------------------------
 
 
@@ -200,35 +144,7 @@ async def test_an_agent_that_ignores_sigchld_runs(start_worker: Any) -> None:
         assert (await run(client, "return"))["status"] == "completed"
 
 
-@pytest.mark.parametrize("after_ms", [0, 20, 60, 100, 150, 200, 250, 300, 400, 600])
-def test_a_signal_at_any_moment_of_the_start_ends_the_worker(start_worker: Any, after_ms: int) -> None:
-    worker = start_worker(AGENT, wait=False)
-    time.sleep(after_ms / 1e3)
-    worker.process.send_signal(signal.SIGTERM)
-    assert worker.ended() in (0, -signal.SIGTERM)
-    wait_until(lambda: not tagged(worker.tag), "nothing is left")
-
-
 # --- zygotes ----------------------------------------------------------------------------------------
-
-
-async def test_jobs_and_idle_processes_outlive_their_zygote(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--num-idle-processes", "2")
-    async with worker.client() as client:
-        await until_ready(client)
-        await until(client, lambda state: len(state.live("idle")) == 2)
-        running = await begin(client, worker, "hear")
-        await until(client, lambda state: len(state.live("idle")) == 2)
-        idle = {p["pid"] for p in await processes(client, "idle")}
-        (zygote,) = zygotes(worker)
-        zygote.kill()
-        after = [await run(client, "return") for _ in range(4)]
-        await until(client, lambda state: len(state.live("idle")) == 2)
-        await client.end_job(running["job"])
-        assert (await until_ended(client, running["job"]))["reason"] == "cancelled"
-    assert {job["status"] for job in after} == {"completed"}
-    assert idle & {job["pid"] for job in after}
-    assert [e["what"] for e in worker.entries() if e["job"] == running["job"]] == ["start", "finish"]
 
 
 async def test_a_zygote_killed_while_its_probe_warms_up_fails_that_generation_only(
@@ -298,62 +214,6 @@ async def test_what_the_agent_started_while_it_loaded_goes_with_its_generation(s
 # --- helpers of jobs --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("do", ["daemon", "clean daemon"])
-@pytest.mark.parametrize("method", ["zygote", "spawn"])
-async def test_a_daemon_dies_with_its_job_and_not_before(start_worker: Any, do: str, method: str) -> None:
-    worker = start_worker(AGENT, "--max-processes", "3", "--start-method", method)
-    async with worker.client() as client:
-        await until_ready(client)
-        one = await begin(client, worker, do, "helper")
-        two = await begin(client, worker, do, "helper")
-        for _ in range(3):
-            assert (await run(client, "return"))["status"] == "completed"
-        await asyncio.sleep(0.6)  # several looks at the helpers
-        assert psutil.pid_exists(one["helper"])
-        assert psutil.pid_exists(two["helper"])
-        await client.end_job(one["job"])
-        await until_ended(client, one["job"])
-        wait_until(lambda: not psutil.pid_exists(one["helper"]), "the first daemon is gone")
-        assert psutil.pid_exists(two["helper"])
-    worker.process.send_signal(signal.SIGTERM)
-    time.sleep(0.1)
-    worker.process.send_signal(signal.SIGTERM)
-    worker.ended()
-    wait_until(lambda: not psutil.pid_exists(two["helper"]), "the second daemon is gone")
-
-
-async def test_children_that_fork_while_they_are_killed_do_not_get_away(start_worker: Any) -> None:
-    worker = start_worker(AGENT)
-    async with worker.client() as client:
-        await until_ready(client)
-        for _ in range(3):
-            job = await begin(client, worker, "bomb", "bomb")
-            await asyncio.sleep(0.2)
-            pid = next(p["pid"] for p in await processes(client, "busy"))
-            await client.request("DELETE", f"/processes/{pid}")
-            assert (await until_ended(client, job["job"]))["signal"] == "SIGKILL"
-            wait_until(
-                lambda: len(of_worker(worker).children(recursive=True)) == 2, "a zygote and an idle process left"
-            )
-
-
-async def test_a_forked_helper_is_not_counted_twice(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--memory-limit-mb", "220")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await run(client, "fork worker", mb=150)
-    assert (job["status"], job["reason"]) == ("completed", "returned")
-
-
-async def test_memory_of_a_helper_that_left_the_tree_counts(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--memory-limit-mb", "150")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await run(client, "grow in a helper")
-        wait_until(lambda: len(of_worker(worker).children(recursive=True)) <= 2, "the helper is gone")
-    assert (job["status"], job["reason"]) == ("failed", "oom_limit")
-
-
 async def test_pages_of_the_zygote_that_a_job_writes_to_are_the_jobs(start_worker: Any) -> None:
     worker = start_worker(AGENT, TABLE_ITEMS="2000000")
     async with worker.client() as client:
@@ -372,132 +232,7 @@ async def test_pages_of_the_zygote_that_a_job_writes_to_are_the_jobs(start_worke
     assert idle["memory_mb"] is None or idle["memory_mb"] < 20
 
 
-@pytest.fixture
-def small_group() -> Any:
-    """A control group with 250 MB; a test that needs one is skipped where none may be made."""
-    line = next((one for one in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in one), "")
-    base = Path("/sys/fs/cgroup/memory", line.split(":", 2)[2].lstrip("/")) if line else Path("/sys/fs/cgroup")
-    group, limit = base / f"workbench-test-{os.getpid()}", "memory.limit_in_bytes" if line else "memory.max"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group may be made here: {error}")
-    try:
-        (group / limit).write_text(str(250_000_000))
-        yield group
-    except OSError as error:
-        pytest.skip(f"no limit may be set here: {error}")
-    finally:
-        wait_until(lambda: not (group / "cgroup.procs").read_text(), "the group is empty")
-        group.rmdir()
-
-
-async def test_a_kill_by_the_kernel_for_want_of_memory_has_its_own_name(
-    start_worker: Any, small_group: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def join() -> None:
-        (small_group / "cgroup.procs").write_text(str(os.getpid()))
-
-    monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, preexec_fn=join))
-    worker = start_worker("ledger.py", "--memory-warn-mb", "0")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await run(client, "grow")
-        after = await run(client, "return")
-        killed = await run(client, "kill")
-    assert (job["status"], job["reason"], job["signal"]) == ("failed", "oom_kernel", "SIGKILL")
-    assert "out of memory" in job["error"]
-    assert after["status"] == "completed"
-    assert killed["reason"] in ("signalled", "oom_kernel")
-    worker.process.send_signal(signal.SIGTERM)
-    worker.ended()
-
-
 # --- channels ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fds", [[3], [3, 4, 5, 6], [1, 2, 3, 5]])
-async def test_a_job_that_closes_its_channel_is_killed_and_named(start_worker: Any, fds: list[int]) -> None:
-    worker = start_worker(AGENT)
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await run(client, "close", fds=fds)
-        after = await run(client, "return")
-    assert (job["status"], job["reason"], job["signal"]) == ("failed", "signalled", "SIGKILL")
-    assert "closed its channel" in job["error"]
-    assert after["status"] == "completed"
-
-
-async def test_a_job_may_close_its_output(start_worker: Any) -> None:
-    worker = start_worker(AGENT)
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await begin(client, worker, "close", "closed", fds=[0, 1, 2, 5])
-        await client.end_job(job["job"])
-        assert (await until_ended(client, job["job"]))["reason"] == "cancelled"
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        '{"t": "started", "job": "x", "attempt": Infinity, "at": 1}',
-        '{"t": "ready", "ms": NaN}',
-        '{"t": "over", "job": 1, "attempt": 1, "reason": "won", "seen": 1}',
-        '{"t": "init_failed", "problem": {"nonsense": 1}}',
-        '{"t": "report", "job": "x", "fields": [1]}',
-        '{"t": "hello", "version": 99}',
-        "[" * 5000,
-    ],
-)
-async def test_a_frame_that_makes_no_sense_ends_its_process_alone(start_worker: Any, frame: str) -> None:
-    worker = start_worker(AGENT, "--max-processes", "3")
-    async with worker.client() as client:
-        await until_ready(client)
-        other = await begin(client, worker, "hear")
-        job = await run(client, "frame", frame=frame)
-        assert (job["status"], job["reason"], job["signal"]) == ("failed", "signalled", "SIGKILL")
-        assert "does not speak our protocol" in job["error"]
-        await client.end_job(other["job"])
-        assert (await until_ended(client, other["job"]))["reason"] == "cancelled"
-        assert (await run(client, "return"))["status"] == "completed"
-
-
-async def test_a_job_cannot_end_another(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--max-processes", "3")
-    async with worker.client() as client:
-        await until_ready(client)
-        other = await begin(client, worker, "hear")
-        for kind in ("over", "report", "say", "started", "free"):
-            frame = {
-                "t": kind, "job": other["job"], "attempt": 1, "reason": "returned", "seen": False, "at": 1,
-                "fields": {}, "id": "m", "text": "forged", "partial": False,
-            }  # fmt: skip
-            liar = await begin(client, worker, "frame", "wrote", frame=json.dumps(frame))
-            await client.end_job(liar["job"])
-            assert (await until_ended(client, liar["job"]))["reason"] == "cancelled"
-        room = (await client.request("GET", f"/jobs/{other['job']}"))["room_id"]
-        assert (await client.request("GET", f"/rooms/{room}/messages"))["messages"] == []
-        await client.end_job(other["job"])
-        assert (await until_ended(client, other["job"]))["reason"] == "cancelled"
-
-
-async def test_a_job_that_does_not_read_is_cut_off_before_it_costs_memory(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--ping-timeout", "0")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await client.dispatch("r", {"do": "hear"})
-        started = await until_written(worker, job["id"], "start")
-        os.kill(started["pid"], signal.SIGSTOP)
-        before = of_worker(worker).memory_info().rss
-        for _ in range(200):
-            try:
-                await client.request("POST", "/rooms/r/messages", {"text": "x" * 60_000})
-            except Exception:
-                break
-        ended = await until_ended(client, job["id"])
-        assert (ended["status"], ended["reason"]) == ("failed", "signalled")
-        assert "does not read" in ended["error"]
-        assert of_worker(worker).memory_info().rss - before < 60_000_000
 
 
 # --- the pool ---------------------------------------------------------------------------------------
@@ -535,16 +270,6 @@ async def test_there_are_never_more_processes_than_max_processes(start_worker: A
     assert 2 <= most <= 3 + reloads
 
 
-async def test_without_idle_processes_each_job_gets_a_fresh_one(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--num-idle-processes", "0")
-    async with worker.client() as client:
-        await until(client, lambda state: state.worker.status == "ready" and not state.processes)
-        jobs = [await run(client, "return") for _ in range(3)]
-        assert {(job["status"], job["warm"]) for job in jobs} == {("completed", False)}
-        await until(client, lambda state: not state.processes)
-    assert len({job["pid"] for job in jobs}) == 3
-
-
 async def test_jobs_one_after_the_other_share_the_processes_that_there_are(start_worker: Any) -> None:
     worker = start_worker(AGENT, "--max-jobs-per-process", "0")
     async with worker.client() as client:
@@ -555,61 +280,7 @@ async def test_jobs_one_after_the_other_share_the_processes_that_there_are(start
     assert len([e for e in worker.entries() if e["what"] == "finish"]) == 50
 
 
-async def test_a_process_that_is_never_replaced_runs_every_job(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--max-processes", "1", "--max-jobs-per-process", "0")
-    async with worker.client() as client:
-        await until_ready(client)
-        for _ in range(20):
-            await run(client, "return")
-            await until_ready(client)
-    assert len({e["pid"] for e in worker.entries() if e["what"] == "start"}) == 1
-
-
 # --- standing still ---------------------------------------------------------------------------------
-
-
-async def test_a_supervisor_that_was_stopped_blames_nobody(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--ping-timeout", "1.5", "--ping-interval", "0.1", "--num-idle-processes", "2")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await begin(client, worker, "hear")
-        of_worker(worker).suspend()
-        time.sleep(4)
-        of_worker(worker).resume()
-        await asyncio.sleep(3)
-        assert (await client.request("GET", f"/jobs/{job['job']}"))["status"] == "running"
-        assert "hung" not in worker.output()
-
-
-async def test_a_machine_that_was_frozen_blames_nobody(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--ping-timeout", "1.5", "--ping-interval", "0.1", "--num-idle-processes", "2")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await begin(client, worker, "hear")
-        await until(client, lambda state: len(state.live("idle")) == 2 and len(state.processes) == 3)
-        everybody = tagged(worker.tag)
-        for _ in range(2):
-            for pid in everybody:
-                os.kill(pid, signal.SIGSTOP)
-            time.sleep(3)
-            of_worker(worker).resume()
-            time.sleep(1.0)  # the others get their turn a little later
-            for pid in everybody:
-                os.kill(pid, signal.SIGCONT)
-            await asyncio.sleep(1.0)
-        assert tagged(worker.tag) == everybody
-        assert (await client.request("GET", f"/jobs/{job['job']}"))["status"] == "running"
-        assert "hung" not in worker.output()
-
-
-async def test_a_stopped_job_is_hung(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--ping-timeout", "1.5")
-    async with worker.client() as client:
-        await until_ready(client)
-        job = await begin(client, worker, "hear")
-        os.kill(job["pid"], signal.SIGSTOP)
-        ended = await until_ended(client, job["job"])
-    assert (ended["status"], ended["reason"], ended["signal"]) == ("failed", "hung", "SIGKILL")
 
 
 async def test_a_job_under_a_debugger_is_not_hung(start_worker: Any) -> None:
@@ -682,22 +353,6 @@ async def test_jobs_and_reloads_leave_descriptors_threads_and_processes_flat(sta
     assert after["fds"] <= before["fds"] + 2
     assert all(p["pid"] and p["state"] == "idle" for p in stats["processes"])
     assert stats["counters"]["jobs_completed"] == 305
-
-
-@pytest.mark.parametrize("turn", range(4))
-async def test_nothing_survives_a_killed_supervisor_whatever_it_was_doing(start_worker: Any, turn: int) -> None:
-    worker = start_worker(AGENT, "--num-idle-processes", "3", "--max-processes", "6")
-    async with worker.client() as client:
-        await until_ready(client)
-        await begin(client, worker, "hear")
-        await begin(client, worker, "two threads")
-        if turn % 2:
-            await client.reload()
-        if turn % 3:
-            await client.dispatch(None, {"do": "return"})
-    worker.process.kill()
-    worker.ended()
-    wait_until(lambda: not tagged(worker.tag), "every process is gone")
 
 
 assert AGENTS.joinpath(AGENT).exists()

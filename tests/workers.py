@@ -5,7 +5,7 @@ from typing import Any
 
 import psutil
 
-from tests.conftest import WAIT_S, Worker
+from tests.conftest import WAIT_S, Worker, tagged, wait_until
 from workbench.client.client import Client
 
 
@@ -81,3 +81,20 @@ def zygotes(worker: Worker) -> list[psutil.Process]:
         if "-g" in marked:
             found.append(child)
     return found
+
+
+async def samples(client: Client, number: int) -> None:
+    """Let the supervisor take that many slow samples, a quarter of a second each, and five fast ones in each."""
+    seen = 0
+    async with asyncio.timeout(WAIT_S):
+        async for frame in client.frames():
+            seen += frame.event is not None and frame.event.kind == "sampled"
+            if seen == number:
+                return
+
+
+def nothing_is_left(worker: Worker) -> None:
+    """Neither a process nor a name of its socket."""
+    wait_until(lambda: not tagged(worker.tag), "no process is left")
+    names = list((worker.folder / "workbench").iterdir())
+    assert not names, f"still in the run folder: {names}"

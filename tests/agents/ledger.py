@@ -40,7 +40,7 @@ async def entrypoint(ctx: JobContext) -> None:
         await ctx.run_until_shutdown()
     if do == "grow":
         hold = []
-        while True:
+        while len(hold) < 200:  # where no limit holds it is over at 1 GB
             hold.append(bytearray(5_000_000))
             note(ctx, "grew", mb=5 * len(hold))
             time.sleep(0.01)

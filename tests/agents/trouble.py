@@ -65,10 +65,6 @@ def with_children() -> None:
             return
 
 
-def write_frame(message: str) -> None:
-    os.write(3, len(message).to_bytes(4, "big") + message.encode())
-
-
 async def misbehave(ctx: JobContext, do: str) -> None:
     if do == "daemon":
         daemon(ctx)
@@ -78,29 +74,6 @@ async def misbehave(ctx: JobContext, do: str) -> None:
         note(ctx, "helper", helper=helper.pid)
     elif do == "bomb":
         bomb(ctx)
-    elif do == "close":
-        for fd in ctx.metadata["fds"]:
-            os.close(fd)
-        note(ctx, "closed")
-    elif do == "write":
-        os.write(3, bytes(ctx.metadata["bytes"]))
-        note(ctx, "wrote")
-    elif do == "frame":
-        write_frame(ctx.metadata["frame"])
-        note(ctx, "wrote")
-    elif do == "long line":
-        for _ in range(ctx.metadata["mb"]):
-            sys.stdout.write("x" * 1_000_000)
-        print("the end")
-        return
-    elif do == "long record":
-        log.warning("नमस्ते " * 6000)
-        log.warning("after it")
-        return
-    elif do == "last words":
-        for n in range(200):
-            print(f"line {n}")
-        return
     elif do == "stall then exit":
         time.sleep(1.6)
         await asyncio.sleep(0.6)
@@ -146,10 +119,11 @@ async def misbehave(ctx: JobContext, do: str) -> None:
 GROWING = """
 import json, os, time
 hold, fd = [], os.open({!r}, os.O_WRONLY | os.O_APPEND)
-while True:
+while len(hold) < 100:
     hold.append(bytearray(os.urandom(1)) * 5_000_000)
     os.write(fd, (json.dumps(dict(job={!r}, what="grew", mb=5 * len(hold))) + "\\n").encode())
     time.sleep(0.02)
+time.sleep(600)
 """
 
 

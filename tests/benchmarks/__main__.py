@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.benchmarks.cpu import log_lines, supervisor_cpu
-from tests.benchmarks.ends import stall_named, supervisor_killed
+from tests.benchmarks.ends import drain_exit, stall_named, supervisor_killed
 from tests.benchmarks.figures import Figure, surroundings, table
 from tests.benchmarks.help import help
 from tests.benchmarks.jobs import exit_known, jobs_per_second, warm_start
@@ -24,8 +24,8 @@ Benchmark = Callable[..., Awaitable[list[Figure]]]
 BENCHMARKS: dict[str, Benchmark] = {
     made.__name__: made
     for made in (
-        five_idle, child_ready, warm_start, jobs_per_second, uss, exit_known, supervisor_killed, memory_overshoot,
-        stall_named, reload, supervisor_cpu, log_lines, first_paint, key_to_screen, help,
+        five_idle, child_ready, warm_start, jobs_per_second, uss, exit_known, supervisor_killed, drain_exit,
+        memory_overshoot, stall_named, reload, supervisor_cpu, log_lines, first_paint, key_to_screen, help,
     )
 }  # fmt: skip
 

@@ -1,20 +1,53 @@
-"""What is left when the supervisor is killed, and how a loop that stands is named."""
+"""How soon a drained worker is gone, what is left of a killed one, and how a loop that stands is named."""
 
 import asyncio
 import os
+import signal
 import time
 
 import psutil
 
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.kernel import gone_at, of_sessions
-from tests.benchmarks.worker import ready
+from tests.benchmarks.worker import Worker, ready, running
 from workbench.model import events as ev
 
 DOINGS = ("wait", "helper", "block", "gil")  # asleep; with a helper; hung; holding the GIL
 STALLS = (("block", "time.sleep"), ("busy", "a busy loop"), ("gil", "C code that holds the GIL"))
 BURNERS = 8
 BURN_S = 8.0
+LENGTHS_S = (0.5, 0.7, 0.9)  # of the jobs that a drained worker waits for
+
+
+async def drain_exit(rounds: int = 20) -> list[Figure]:
+    """From the last line of the last job until the drained worker is gone, with and without a client on its stream."""
+    alone = [await _drained(followed=False) for _ in range(rounds)]
+    followed = [await _drained(followed=True) for _ in range(rounds)]
+    return [
+        Figure("drain_exit", alone, "ms", 100.0),
+        Figure("  with a client on the stream", followed, "ms", 100.0, beside="drain_exit"),
+    ]
+
+
+async def _drained(*, followed: bool) -> float:
+    async with running("trivial.py", "--num-idle-processes", str(len(LENGTHS_S))) as worker:
+        async with worker.watched() as watch:
+            await watch.until(lambda state: len(state.live("idle")) == len(LENGTHS_S))
+            job_ids = [await worker.dispatch(do="sleep", seconds=seconds) for seconds in LENGTHS_S]
+            for job_id in job_ids:
+                await watch.started(job_id)
+            if followed:
+                return await _gone_after_the_last(worker, len(job_ids))
+        return await _gone_after_the_last(worker, len(job_ids))
+
+
+async def _gone_after_the_last(worker: Worker, jobs: int) -> float:
+    gone = asyncio.ensure_future(gone_at([os.pidfd_open(worker.process.pid)]))
+    worker.process.send_signal(signal.SIGTERM)
+    at, ends = await gone, [entry["at"] for entry in worker.stamps() if entry["what"] == "end"]
+    if (worker.process.wait(), len(ends)) != (0, jobs):
+        raise RuntimeError(f"exit code {worker.process.returncode}, {len(ends)} jobs ended")
+    return (at - max(ends)) * 1e3
 
 
 async def supervisor_killed(rounds: int = 50) -> list[Figure]:

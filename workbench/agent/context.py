@@ -168,14 +168,21 @@ class JobContext:
         mine._callbacks, mine._shutdown = list(self._callbacks), asyncio.Event()
         return mine
 
-    async def run_callbacks(self) -> None:
-        """Await every shutdown callback; one that fails is logged and does not stop the others."""
+    async def run_callbacks(self, limit_s: float | None = None) -> None:
+        """Await every shutdown callback; one that fails is logged and does not stop the others.
+
+        All of them together may take `limit_s` seconds; then each that still waits for something is cancelled.
+        """
+        deadline = None if limit_s is None else asyncio.get_running_loop().time() + limit_s
         for callback in reversed(self._callbacks):
             try:
                 done = callback()
                 if inspect.isawaitable(done):
-                    await done
-            except Exception:
+                    async with asyncio.timeout_at(deadline):
+                        await done
+            except TimeoutError:
+                log.exception("a shutdown callback failed, or was not done within close_timeout")
+            except (Exception, asyncio.CancelledError, SystemExit):
                 log.exception("a shutdown callback failed")
 
 

@@ -101,7 +101,7 @@ def _from_file(path: str, name: str, given: str) -> Target:
         path = inner
     if not os.path.exists(path):
         what = "file" if path.endswith(".py") else "file or module"
-        raise AgentError(f"no {what} {path!r}{_close(path)}")
+        raise AgentError(f"no {what} {path!r}{_close_module(path) or _close(path)}")
     if not os.path.isfile(path):
         raise AgentError(f"{path} is not a file")
     file = Path(path).absolute()
@@ -122,6 +122,20 @@ def _close(path: str) -> str:
         return ""
     wanted = os.path.basename(path)
     return nearest(wanted if wanted.endswith(".py") else f"{wanted}.py", names)
+
+
+def _close_module(dotted: str) -> str:
+    """The nearest module there is, where only the last part of a module's name is wrong."""
+    package, _, tail = dotted.rpartition(".")
+    found = _module_file(package) if _is_module_name(dotted) and package else None
+    if found is None or found[0].stem not in (MAIN, "__init__"):
+        return ""
+    try:
+        names = [entry.stem for entry in found[0].parent.iterdir() if entry.suffix == ".py" or entry.is_dir()]
+    except OSError:
+        return ""
+    close = nearest(tail, [name for name in names if name.isidentifier()])
+    return close.replace("'", f"'{package}.", 1)
 
 
 def executes_as_main(target: Target) -> bool:

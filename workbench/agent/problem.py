@@ -40,8 +40,16 @@ class Problem:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Problem":
-        """The problem a message stands for."""
-        return cls(**{**data, "source": [(int(n), str(text)) for n, text in data.get("source", [])]})
+        """The problem a message stands for.
+
+        Raises:
+            TypeError: something in it is of another kind than it must be; `ValueError` likewise.
+        """
+        made = cls(**{**data, "source": [(int(n), str(text)) for n, text in data.get("source", [])]})
+        for name, default in asdict(cls("", "")).items():
+            if type(getattr(made, name)) is not type(default):
+                raise TypeError(f"{name!r} of a problem is {getattr(made, name)!r:.40}")
+        return made
 
     @property
     def where(self) -> str:

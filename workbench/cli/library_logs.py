@@ -18,7 +18,10 @@ class LibraryLogs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record as lines of the log; a stranger's malformed request is no trouble of ours."""
         error = record.exc_info[1] if record.exc_info else None
-        text = record.getMessage()
+        try:
+            text = record.getMessage()
+        except Exception:  # what it was given does not fit together, and that must not come back to the one who logs
+            text = f"{record.msg!r} (its arguments do not fit)"
         if error is not None:
             text = f"{text}: {type(error).__name__}: {error}"
         level = "DEBUG" if isinstance(error, HttpProcessingError | RequestPayloadError) else record.levelname

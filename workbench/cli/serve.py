@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
 import signal
 import socket
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -18,6 +20,7 @@ from workbench.cli.owned import obey
 from workbench.cli.parser import given_flags
 from workbench.cli.printer import Printer, wants_json
 from workbench.cli.request import metadata_of, room_of
+from workbench.cli.signals import Signals, leave_within
 from workbench.client.address import private_socket_path, socket_path
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
@@ -25,8 +28,12 @@ from workbench.model.errors import AddressInUse, UsageError, WorkbenchError
 from workbench.model.settings import Settings
 from workbench.model.state import Job
 from workbench.process.reaper import become_subreaper
+from workbench.supervisor.last_steps import Step, ended
 from workbench.supervisor.worker import Supervisor
 
+LAST_S = 15.0  # the last steps may take this long, each within a bound of its own
+LEAVE_S = 5.0  # after them: nothing is held any more, and what still runs on the loop has no say
+AT_LAST_S = 5.0  # after a third signal
 NOT_BUILT = ("register", "registry_url", "auth_token", "auth_token_file", "max_retry")
 
 
@@ -56,17 +63,19 @@ class Serve:
         self.tcp: socket.socket | None = None
         self.note = ""
         self.once_job: Job | None = None
+        self._first_words = note
         self._warned: set[str] = set()
-        as_json = wants_json(parsed.log_format) and not self.owned
-        self.printer = Printer(self.supervisor.logs, as_json=as_json, level=self.own_settings.options.log_level)
-        if note:
-            self.printer.record(message=note)
+        self._code: int | None = None  # of the end that is on its way
+        self._signals = Signals(lambda: leave_within(AT_LAST_S, self._code_at_last))
 
     def run(self) -> int:
         """Until the worker has ended; its exit code."""
+        self._signals.hold()
         become_subreaper()
-        self.supervisor.boot()
+        self._open_printer()
+        last = self.supervisor.last
         try:
+            self.supervisor.boot()
             from workbench.cli.library_logs import LibraryLogs
             from workbench.server.binding import bind
 
@@ -75,30 +84,31 @@ class Serve:
             if _picked(self.own_settings, "host") or _picked(self.own_settings, "port"):
                 self.tcp = bind(options.host, options.port)
             self._say({"checked": True})
-            return asyncio.run(self._serve())
+            code = asyncio.run(self._serve())
         except BaseException:
             if self.supervisor.loading is not None:
                 self.supervisor.loading.zygote.kill()
             raise
         finally:
-            self.printer.close()
+            self._close_printer()
+            gc.freeze()  # else the interpreter looks through all that is left, several times, before it ends
+        return last.code(self._signals.forced or code)
 
     async def _serve(self) -> int:
         from workbench.server.guard import Guard
         from workbench.server.listener import Doors
 
-        supervisor, loop = self.supervisor, asyncio.get_running_loop()
+        supervisor = self.supervisor
         self.guard = Guard(supervisor.settings.options.host, self._control_token)
         self.doors = Doors(supervisor, self.guard)
         path = private_socket_path(os.getpid())
         supervisor.listeners.append(self._on_event)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, supervisor.on_signal, number)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        supervisor.at_end = self._at_end
         side: list[asyncio.Task[Any]] = []
         try:
             await self.doors.open_unix(path)
             supervisor.started(str(self._name_socket()))
+            self._signals.listen(self._on_signal)
             if self.owned:
                 self._say({"socket": str(path)})
                 side.append(asyncio.ensure_future(obey(supervisor, self.parsed.owner_fd)))
@@ -108,13 +118,10 @@ class Serve:
                 task.add_done_callback(self._side_ended)
             code = await supervisor.run()
         finally:
-            for task in side:
-                task.cancel()
-            await asyncio.gather(*side, return_exceptions=True)
-            await self.doors.close()
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.remove_signal_handler(number)
-        if supervisor.failure is not None and code == supervisor.failure.exit_code:  # else a signal decided
+            await supervisor.last.take(Step("the side tasks", lambda: ended(*side)), *self.doors.last_steps())
+            leave_within(LEAVE_S, self._code_at_last)
+        if supervisor.failure is not None and code in (0, supervisor.failure.exit_code):  # else a signal decided
+            supervisor.failure.args = (supervisor.logs.mask.text(str(supervisor.failure)),)  # it quotes the agent
             raise supervisor.failure
         if self.parsed.once and code == 0:
             return 0 if self.once_job is not None and self.once_job.status == "completed" else 1
@@ -143,6 +150,21 @@ class Serve:
             self._submit_once()
         if not self.owned:
             self._announce(settings)
+
+    def _open_printer(self) -> None:
+        as_json = wants_json(self.parsed.log_format) and not self.owned
+        level = self.own_settings.options.log_level
+        self.printer = Printer(self.supervisor.logs, as_json=as_json, level=level, own_file=self.owned)
+        if self._first_words:
+            self.printer.record(message=self._first_words)
+
+    def _close_printer(self) -> None:
+        try:
+            self.printer.close()
+        except Exception as error:
+            self.supervisor.last.failed("the printer", error)
+            with contextlib.suppress(OSError):  # nobody reads; the code tells
+                print(self.supervisor.last.failures[-1], file=sys.stderr)  # it printed that no more
 
     def _name_socket(self) -> Path:
         public = socket_path(self.supervisor.settings.options.agent_id, os.getpid())
@@ -204,6 +226,7 @@ class Serve:
         if isinstance(event, ev.OptionsChanged):
             self.printer.level = self.supervisor.settings.options.log_level
             self._warn_not_built(self.supervisor.settings)
+        self.printer.tell_losses()
 
     def _warn_not_built(self, settings: Settings) -> None:
         """Say once of each such option, whatever layer sets it and whenever, that nothing follows from it."""
@@ -214,9 +237,18 @@ class Serve:
                 text = f"{name} is set ({settings.origin(name)}), but has no effect in this version"
                 self.supervisor.logs.note("WARNING", text)
 
-    def _hang_up(self) -> None:
-        if self.supervisor.serving is not None:
+    def _on_signal(self, number: int) -> None:
+        if number != signal.SIGHUP:
+            self.supervisor.on_signal(number)
+        elif self.supervisor.serving is not None and not self.supervisor.ending:
             self.supervisor.reload([])
+
+    def _at_end(self, code: int) -> None:
+        self._code = code
+        leave_within(LAST_S, self._code_at_last)
+
+    def _code_at_last(self) -> int:
+        return self._signals.forced or self._code or 1
 
     def _say(self, news: dict[str, Any]) -> None:
         if self.parsed.ready_fd is not None:
@@ -228,7 +260,9 @@ class Serve:
 
         options = self.supervisor.settings.options
         value = options.control_token.get_secret_value() if options.control_token else None
-        return read_token(value, options.control_token_file)
+        token = read_token(value, options.control_token_file)
+        self.supervisor.logs.mask.learn([token])  # another one may stand in the file by now
+        return token
 
     def _side_ended(self, task: "asyncio.Task[Any]") -> None:
         if task.cancelled() or task.exception() is None:

@@ -1,17 +1,20 @@
 """Whether a job is taken, and why not: one place, so that every answer and every screen says the same."""
 
+import math
 from dataclasses import dataclass
 
+from workbench.model.backoff import WINDOW_S
 from workbench.model.options import Options
 from workbench.model.state import State
 
+STATUSES = ("starting", "ready", "full", "over_load", "draining", "degraded", "stopping")
 REOPEN_BELOW = 0.05
 REOPEN_AFTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`status` is the worker's contract word; a job is refused unless it is `ready`."""
+    """`status` is one of `STATUSES`, a job is refused unless it is `ready`; `why` names what it was decided by."""
 
     status: str
     why: str
@@ -23,12 +26,15 @@ class LoadGate:
 
     closed: bool = False
     low_since: float | None = None
+    load: float | None = None  # the measurement that was folded last
 
     def update(self, load: float | None, threshold: float, now: float) -> bool:
         """Fold one measurement; True while the gate is closed. None means too few samples: open."""
-        if load is None or load >= threshold:
-            self.low_since = None
-            self.closed = load is not None
+        self.load = load
+        if load is None or threshold == math.inf:
+            self.closed, self.low_since = False, None
+        elif load >= threshold:
+            self.closed, self.low_since = True, None
         elif self.closed:
             if load >= threshold - REOPEN_BELOW:
                 self.low_since = None
@@ -39,25 +45,33 @@ class LoadGate:
         return self.closed
 
 
-def judge(state: State, options: Options, gate_closed: bool, *, forced: bool = False) -> Verdict:
+def judge(state: State, options: Options, gate: LoadGate, *, forced: bool = False) -> Verdict:
     """Whether the worker would take a job now. `forced` overrides the load only."""
     worker, active = state.worker, len(state.active_jobs())
     if worker.stopping:
-        return Verdict("stopping", "the worker is ending")
+        return Verdict("stopping", f"{worker.stop_why}; {active} jobs left")
     if worker.draining:
         return Verdict("draining", f"{worker.drain_why}; {active} jobs left")
     if worker.degraded:
-        return Verdict("degraded", worker.held_why)
+        return Verdict("degraded", f"{worker.held_failures} failures within {WINDOW_S:g} s: {worker.held_why}")
     if worker.generation == 0:
-        if state.reload.problem is not None:
-            return Verdict("starting", f"the agent cannot be loaded: {state.reload.problem['message']}")
-        return Verdict("starting", "loading the agent")
+        return Verdict("starting", _loading(state))
     if active >= options.max_processes:
         return Verdict("full", f"{active} jobs of max_processes {options.max_processes}")
-    if gate_closed and not forced:
-        load = state.load.load
-        return Verdict("over_load", _over(load, options.load_threshold))
+    if gate.closed and not forced:
+        return Verdict("over_load", _over(gate.load, options.load_threshold))
     return Verdict("ready", f"{active} of {options.max_processes} jobs")
+
+
+def _loading(state: State) -> str:
+    """How far the first generation is, or why there is none."""
+    reload = state.reload
+    if reload.problem is not None:
+        return f"the agent cannot be loaded: {reload.problem['message']}"
+    if reload.step not in ("loading", "warming"):
+        return "loading the agent"
+    at = f", it stands at {reload.detail}" if reload.detail else ""
+    return f"loading the agent: generation {reload.generation} is {reload.step}{at}"
 
 
 def _over(load: float | None, threshold: float) -> str:

@@ -59,7 +59,7 @@ class Core:
 
     def judge(self, *, forced: bool = False) -> Verdict:
         """Whether a job would be taken now."""
-        return judge(self.state, self.options, self.gate.closed, forced=forced)
+        return judge(self.state, self.options, self.gate, forced=forced)
 
     def submit(
         self,
@@ -88,6 +88,8 @@ class Core:
         if job.active:
             self.jobs.ask_end(job, reason, self.options.close_timeout, now)
             self._settle(now)
+        else:
+            self.jobs.asked_too_late(job, reason, now)
 
     def job_taken(self, process_id: int, job_id: str, now: Now) -> None:
         """The child has read it: if it dies from here on, the job may have had its part in that."""
@@ -121,6 +123,7 @@ class Core:
     def process_forked(self, process_id: int, pid: int, now: Now) -> None:
         """The kernel gave it a pid."""
         if process_id in self.state.processes:
+            self.pool.forked(process_id, now)
             self.desk.tell(ev.ProcessForked(at=now.at, id=process_id, pid=pid))
 
     def process_ready(self, process_id: int, warm_ms: float, now: Now) -> bool:
@@ -128,8 +131,7 @@ class Core:
         process = self.state.processes.get(process_id)
         if process is None or process.state != "starting" or self.pool.slots[process_id].going:
             return False
-        self.pool.slots[process_id].deadline = None
-        self.pool.ever_ready = True
+        self.pool.ready(process_id, now)
         self.desk.tell(ev.ProcessReady(at=now.at, id=process_id, warm_ms=warm_ms))
         self._settle(now)
         return True
@@ -138,7 +140,10 @@ class Core:
         """A process that runs several jobs is ready for the next."""
         process = self.state.processes.get(process_id)
         if process is not None and process.state == "busy" and self.jobs.held_by(process) is None:
-            self.desk.tell(ev.ProcessFreed(at=now.at, id=process_id))
+            if self._reusable(process):
+                self.desk.tell(ev.ProcessFreed(at=now.at, id=process_id))
+            else:  # newer code serves since its job ended
+                self.pool.dismiss(process, "its job is over", now)
             self._settle(now)
 
     def process_lost(self, process_id: int) -> None:
@@ -203,7 +208,7 @@ class Core:
         limit, warn = self.memory_marks(process_id)
         if memory_mb >= limit:
             if self.pool.slots[process_id].doom is None:
-                self.doom(process_id, "oom_limit", f"{memory_mb:.0f} MB, memory_limit_mb {limit:g}", now)
+                self._over_limit(process_id, f"{memory_mb:.0f} MB, memory_limit_mb {limit:g}", now)
         elif memory_mb >= warn:
             mark = self.options.memory_warn_mb
             self.desk.tell(ev.MemoryCrossed(at=now.at, id=process_id, memory_mb=round(memory_mb, 1), warn_mb=mark))
@@ -327,6 +332,13 @@ class Core:
         self.jobs.fail_waiting(why, now)
         if self.strict:
             self.closing.drain("the restart budget is used up (--strict)", now, then_exit=True, code=5)
+
+    def _over_limit(self, process_id: int, words: str, now: Now) -> None:
+        process = self.state.processes[process_id]
+        if self.jobs.held_by(process) is None:  # no end of a job tells of it
+            text = f"process {process.pid} is killed: what its job left behind uses {words}"
+            self.desk.tell(ev.Noted(at=now.at, level="WARNING", text=text))
+        self.doom(process_id, "oom_limit", words, now)
 
     def _reusable(self, process: Process) -> bool:
         most = self.options.max_jobs_per_process

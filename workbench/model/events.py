@@ -213,6 +213,7 @@ class Sampled(Event):
     supervisor_lag_ms: float
     log_lines: int
     log_lines_dropped: int
+    log_lines_kept: int = 0
 
 
 # --- jobs ---------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class JobEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateReport(Event):
-    """A child said something about a job that has ended, or about an earlier attempt: recorded, not believed."""
+    """News of a job that has ended, or of an earlier attempt, or a request to end such a job: it changes nothing."""
 
     id: str
     text: str

@@ -69,20 +69,21 @@ def _drain_cancelled(state: "State", event: ev.DrainCancelled) -> None:
 
 @_on(ev.StopStarted)
 def _stop_started(state: "State", event: ev.StopStarted) -> None:
-    state.worker.stopping = True
+    state.worker.stopping, state.worker.stop_why = True, event.why
 
 
 @_on(ev.PoolHeld)
 def _pool_held(state: "State", event: ev.PoolHeld) -> None:
     worker = state.worker
     worker.degraded, worker.held_until_at, worker.held_why = event.degraded, event.until_at, event.why
+    worker.held_failures = event.failures
     state.counters["pool_held"] += 1
 
 
 @_on(ev.PoolHealed)
 def _pool_healed(state: "State", event: ev.PoolHealed) -> None:
     worker = state.worker
-    worker.degraded, worker.held_until_at, worker.held_why = False, None, ""
+    worker.degraded, worker.held_until_at, worker.held_why, worker.held_failures = False, None, "", 0
 
 
 @_on(ev.LinkChanged)
@@ -158,6 +159,7 @@ def _sampled(state: "State", event: ev.Sampled) -> None:
     state.load = Load(event.load, event.cpu, event.memory_mb, event.supervisor_lag_ms)
     state.counters["log_lines"] = event.log_lines
     state.counters["log_lines_dropped"] = event.log_lines_dropped
+    state.counters["log_lines_kept"] = event.log_lines_kept
     for key, figures in event.processes.items():
         process = state.processes.get(int(key))
         if process is not None:

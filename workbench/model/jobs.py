@@ -19,6 +19,7 @@ LAUNCHES = 20  # the same, with those that died before they had even read it
 class Launch:
     """How a job that has not begun fares: `taken` when its process has read it."""
 
+    queued_at: float | None = None  # monotonic
     tries: int = 0
     launches: int = 0
     taken: bool = False
@@ -37,7 +38,7 @@ class Jobs:
 
     def queue(self, job_id: str, room_id: str, metadata: dict[str, Any], own: bool, now: Now) -> None:
         """It is accepted: from here on it has a slot."""
-        self.launches[job_id] = Launch()
+        self.launches[job_id] = Launch(now.mono)
         self._desk.tell(ev.JobQueued(at=now.at, id=job_id, room_id=room_id, metadata=metadata, own=own))
 
     def ask_end(self, job: Job, reason: str, close_s: float, now: Now) -> None:
@@ -52,6 +53,10 @@ class Jobs:
         else:
             self.ladders[job.id] = Ladder.start(reason, close_s, now.mono)
             self.began.pop(job.id, None)
+
+    def asked_too_late(self, job: Job, reason: str, now: Now) -> None:
+        """It was to end, but had ended by itself: that stands, and the request is recorded."""
+        self._desk.tell(ev.LateReport(at=now.at, id=job.id, text=f"asked to end ({reason}), but it had ended already"))
 
     def hasten_end(self, job: Job, reason: str, close_s: float, now: Now) -> None:
         """Start its stop ladder, or make the one it is on end no later than one that starts now."""
@@ -82,6 +87,8 @@ class Jobs:
         if asked == "reloaded" and seen and said.reason in ("returned", "cancelled"):
             self._requeue(job, "reloaded", now)
         else:
+            if asked is not None and not seen:
+                self.asked_too_late(job, asked, now)
             self.end(job, from_report(said, None if asked == "reloaded" else asked, seen), now)
         return True
 
@@ -135,7 +142,7 @@ class Jobs:
         for job, process in zip(waiting, idle, strict=False):
             launch = self.launches[job.id]
             launch.launches, launch.taken = launch.launches + 1, False
-            warm = launch.launches == 1 and process.since <= job.queued_at
+            warm = launch.launches == 1 and launch.queued_at == now.mono  # the process stood there already
             self._desk.tell(ev.JobStarting(at=now.at, id=job.id, process_id=process.id, warm=warm))
             self._desk.want(fx.Launch(process.id, job.id, job.attempt + 1))
 

@@ -147,7 +147,7 @@ with warnings.catch_warnings():
             unit="tries", ge=0, le=1_000_000,
         )  # fmt: skip
         initialize_timeout: float = _seconds(60.0, "how long a process may take to import and prewarm", gt=0)
-        close_timeout: float = _seconds(60.0, "how long a job may take to end after it was asked to", ge=0)
+        close_timeout: float = _seconds(60.0, "how long a job that is to end may take, and its threads after it", ge=0)
         drain_timeout: float = _seconds(3600.0, "how long running jobs may take to finish after SIGTERM", ge=0)
         job_timeout: float = _seconds(0.0, "how long a job may run; 0 is unlimited", ge=0)
 
@@ -287,14 +287,13 @@ def allowed(name: str) -> str:
     if choices:
         return "one of " + ", ".join(choices)
     limits = {key: getattr(m, key) for m in field.metadata for key in ("ge", "gt", "le") if hasattr(m, key)}
-    span = " ".join(
-        f"{word} {limits[key]:,.10g}" for key, word in (("ge", "from"), ("gt", "above"), ("le", "to")) if key in limits
-    )
+    words = {"ge": "from", "gt": "above", "le": "up to" if "gt" in limits else "to"}
+    span = " ".join(f"{word} {limits[key]:,.10g}" for key, word in words.items() if key in limits)
+    unit = f" ({meta(name)['unit']})" if meta(name)["unit"] else ""
     if field.annotation is int:
-        return f"a whole number {span}".strip()
+        return f"a whole number {span}{unit}"
     if field.annotation is float:
-        unit = f" ({meta(name)['unit']})" if meta(name)["unit"] else ""
-        return f"a number {span}{unit}".strip()
+        return f"a number {span}{unit}"
     if field.annotation is bool:
         return "true or false"
     if name == "registry_url":

@@ -10,10 +10,13 @@ from workbench.model.desk import Desk, Now
 from workbench.model.state import Process
 from workbench.model.surplus import STAY_S, Surplus
 
-MIN_UPTIME_S = 5.0  # a process that dies younger than this without having had a job counts as a failure
-LEAVE_S = 5.0  # a process without a job may take this long to leave
+MIN_UPTIME_S = 5.0  # a process that dies sooner after it was ready, without having had a job, counts as a failure
+LEAVE_S = 5.0  # a process that has had no job may take this long to leave
+LEAVE_AT_LEAST_S = 1.0  # one that has had a job, if `close_timeout` is less
 BOOT_TRIES = 3  # deaths before the first process ever became ready, until the boot counts as failed
 PROBE_EVERY_S = 30.0  # when degraded
+STARTING = 8  # processes that start at the same time, as long as a start costs next to nothing
+SLOW_START_S = 0.5  # from this long on, each that starts needs a CPU to itself
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class Slot:
 
     born: float
     deadline: float | None = None  # of starting, or of leaving
+    ready_at: float | None = None  # since then it could have had a job
     doom: str | None = None
     doom_words: str = ""
     expected: bool = False  # we told it to leave, or killed it for no fault of its own
@@ -36,6 +40,10 @@ class Slot:
     def going(self) -> bool:
         """It is on its way out, whatever its state says: it must be given nothing more."""
         return self.condemned or self.lost
+
+    def stayed(self, now: Now) -> bool:
+        """It has been ready for so long that its end is no failure to start. How long the start took says nothing."""
+        return self.ready_at is not None and now.mono - self.ready_at >= MIN_UPTIME_S
 
 
 class Pool:
@@ -53,7 +61,8 @@ class Pool:
         self.serving = 0
         self.probing = 0
         self.methods: dict[int, str] = {}
-        self.limit_starting = 8
+        self.cpus = STARTING  # that this worker may use
+        self._starts_slowly = False
         self.ever_ready = False
         self.boot_deaths = 0
         self.ending = False  # no process is made for idling any more
@@ -110,7 +119,10 @@ class Pool:
         return alive < self._desk.options.max_processes  # those that are still leaving count, too
 
     def _may_boot(self) -> bool:
-        return len(self._state.live("starting")) < self.limit_starting
+        """Slow starts share no CPU: all at once, each would take many times what `initialize_timeout` is set for."""
+        starting = sum(p.generation != self.probing for p in self.available("starting"))
+        slow = self._starts_slowly or self.methods[self.serving] == "spawn"
+        return starting < (self.cpus if slow else STARTING)
 
     def _spawn(self, generation: int, now: Now) -> None:
         process_id, self._next = self._next, self._next + 1
@@ -130,12 +142,27 @@ class Pool:
     def _stay_s(self) -> float:
         return 0.0 if self.ending or self._desk.options.max_jobs_per_process == 1 else STAY_S
 
+    def forked(self, process_id: int, now: Now) -> None:
+        """It exists: from now on its start is its own, and not that of those that were made before it."""
+        slot = self.slots[process_id]
+        slot.born = now.mono
+        if slot.deadline is not None and not slot.condemned:
+            slot.deadline = now.mono + self._desk.options.initialize_timeout
+
+    def ready(self, process_id: int, now: Now) -> None:
+        """It has started."""
+        slot = self.slots[process_id]
+        slot.deadline, slot.ready_at, self.ever_ready = None, now.mono, True
+        self._starts_slowly = now.mono - slot.born >= SLOW_START_S
+
     # --- leaving --------------------------------------------------------------------------------
 
     def dismiss(self, process: Process, why: str, now: Now) -> None:
         """Ask a process without a job to leave."""
         slot = self.slots[process.id]
-        slot.expected, slot.deadline = True, now.mono + LEAVE_S
+        had_a_job = process.job_id is not None or process.jobs_done > 0  # which may have left threads behind
+        leave_s = max(self._desk.options.close_timeout, LEAVE_AT_LEAST_S) if had_a_job else LEAVE_S
+        slot.expected, slot.deadline = True, now.mono + leave_s
         self._desk.tell(ev.ProcessStopping(at=now.at, id=process.id, why=why))
         self._desk.want(fx.Dismiss(process.id))
 
@@ -149,9 +176,14 @@ class Pool:
         for process_id, slot in list(self.slots.items()):
             if slot.deadline is not None and now.mono >= slot.deadline:
                 slot.deadline = None
-                if self._state.processes[process_id].state == "starting" and slot.doom is None:
+                process = self._state.processes[process_id]
+                if process.state == "starting" and slot.doom is None:
                     limit = self._desk.options.initialize_timeout
-                    slot.doom, slot.doom_words = "init_failed", f"not ready within initialize_timeout {limit:g} s"
+                    text = f"not ready within initialize_timeout {limit:g} s; raise it if a start takes longer"
+                    slot.doom, slot.doom_words, self._starts_slowly = "init_failed", text, True
+                elif process.state == "stopping":
+                    text = f"process {process.pid} has not left in time: it is killed"
+                    self._desk.tell(ev.Noted(at=now.at, level="WARNING", text=text))
                 self._desk.want(fx.Kill(process_id))
         if self.backoff.may_start(now.mono):
             self.backoff.held_until = 0.0  # it is over: nothing is to wake up for it again
@@ -186,7 +218,7 @@ class Pool:
 
     def died(self, generation: int, state: str, slot: Slot, how: str, words: str, now: Now) -> bool:
         """Note the unexpected end of a process without a job; True when the budget is used up by it."""
-        if state != "starting" and now.mono - slot.born >= MIN_UPTIME_S:
+        if slot.stayed(now):
             return False  # it had lived: its replacement may start at once
         if not self.ever_ready:  # one that waits for ever would do so again, and each time for the whole time
             self.boot_deaths += BOOT_TRIES if slot.doom == "init_failed" else 1
@@ -217,7 +249,7 @@ class Pool:
         """As time passes: an idle process that stayed ends a hold. True when it did."""
         if not self.backoff.failures:
             return False
-        if not any(now.mono - self.slots[p.id].born >= MIN_UPTIME_S for p in self.available("idle")):
+        if not any(self.slots[p.id].stayed(now) for p in self.available("idle")):
             return False
         self.heal(now)
         return True

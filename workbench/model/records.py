@@ -108,9 +108,11 @@ class Worker:
     drain_why: str = ""
     drain_deadline_at: float | None = None
     stopping: bool = False
+    stop_why: str = ""
     degraded: bool = False
     held_until_at: float | None = None
     held_why: str = ""
+    held_failures: int = 0
     generation: int = 0
 
 

@@ -104,32 +104,25 @@ def _settle(values: dict[str, Given]) -> None:
     def value(name: str) -> Any:
         return values[name].value if name in values else FIELDS[name].default
 
-    def clash(weak: str, strong: str, words: str) -> OptionsError:
-        both = (
-            f"{weak} = {value(weak):g} ({values[weak].source}), {strong} = {value(strong):g} ({values[strong].source})"
-        )
-        return OptionsError([(weak, f"must be {words}: {both}; change one of the two")])
-
     def set_by_somebody(name: str) -> bool:  # a preset is a set of other defaults: it yields, too
         return name in values and not values[name].source.startswith("preset ")
 
-    def at_most(weak: str, strong: str, yielded: Any, words: str) -> None:
+    def at_most(weak: str, strong: str, share: float = 1) -> None:
         if value(weak) <= value(strong):
             return
         if set_by_somebody(weak) and set_by_somebody(strong):
-            raise clash(weak, strong, words)
-        if not set_by_somebody(weak):
-            values[weak] = Given(yielded, f"derived: {words}")
+            both = [f"{name} = {value(name):g} ({values[name].source})" for name in (weak, strong)]
+            raise OptionsError([(weak, f"must be at most {strong}: {', '.join(both)}; change one of the two")])
+        if set_by_somebody(weak):
+            values[strong] = Given(value(weak), f"derived: at least {weak}")
         else:
-            values[strong] = Given(value(weak), f"derived: {words}")
+            words = f"{100 * share:g} % of" if share < 1 else "at most"
+            values[weak] = Given(value(strong) * share, f"derived: {words} {strong}")
 
-    at_most("num_idle_processes", "max_processes", value("max_processes"), "at most max_processes")
-    at_most("close_timeout", "drain_timeout", value("drain_timeout"), "at most drain_timeout")
-    if value("memory_limit_mb") > 0 and value("memory_warn_mb") > value("memory_limit_mb"):
-        limit = value("memory_limit_mb")
-        if set_by_somebody("memory_warn_mb") and set_by_somebody("memory_limit_mb"):
-            raise clash("memory_warn_mb", "memory_limit_mb", "at most memory_limit_mb")
-        values["memory_warn_mb"] = Given(0.8 * limit, "derived: 80 % of memory_limit_mb")
+    at_most("num_idle_processes", "max_processes")
+    at_most("close_timeout", "drain_timeout")
+    if value("memory_limit_mb") > 0:
+        at_most("memory_warn_mb", "memory_limit_mb", 0.8)
 
 
 def _choose_tokens(values: dict[str, Given], rank: Mapping[str, int]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -22,16 +23,20 @@ class Channel:
         self._writable.set()
         self._empty.set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0  # the loop's
 
     def open(self, handle: Callable[[dict[str, Any]], None]) -> None:
         """Read on the running loop."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._loop.add_reader(self._sock.fileno(), self._read, handle)
 
     def post(self, frame: dict[str, Any]) -> None:
-        """Send a frame as soon as the supervisor takes it."""
-        self._out += wire.encode(frame)
-        self._flush()
+        """Send a frame as soon as the supervisor takes it. Any thread may: an agent reports from where it works."""
+        data = wire.encode(frame)
+        if threading.get_ident() == self._thread or self._loop is None:
+            self._send(data)
+        else:
+            self._loop.call_soon_threadsafe(self._send, data)
 
     async def drained(self) -> None:
         """Wait while more than a megabyte waits to be sent."""
@@ -46,6 +51,10 @@ class Channel:
         self._sock.setblocking(True)
         self._sock.sendall(self._out)
         self._out.clear()
+
+    def _send(self, data: bytes) -> None:
+        self._out += data
+        self._flush()
 
     def _flush(self) -> None:
         assert self._loop is not None

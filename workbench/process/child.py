@@ -15,6 +15,7 @@ from workbench.process.pipes import LinePipe
 from workbench.process.sampling import ProcFiles
 
 MAX_UNSENT = 8 * 1024 * 1024
+MOST_AT_ONCE = 64 * 1024  # bytes of frames that are heard before others have their turn
 DUMP_KEPT = 400  # lines of stack dumps: the last ones may be its last words
 
 
@@ -56,7 +57,9 @@ class Child:
         self.init_problem: Problem | None = None  # why it could not become ready, in its own words
         self.ready_ms: float | None = None  # it was ready before its pid was known
         self.pinged_at: float | None = None
+        self.turns_at_ping = self.turns_at_stall = (0.0, 0.0)  # see `sampling.turns_s`
         self.asked_for_stack = False
+        self.unknown = 0  # messages of kinds that this version does not know
         self._events = events
         self._decoder = wire.Decoder()
         self._unsent = bytearray()
@@ -156,7 +159,7 @@ class Child:
 
     def _read(self) -> bool:
         try:
-            data = self._sock.recv(256 * 1024)
+            data = self._sock.recv(MOST_AT_ONCE)
         except BlockingIOError:
             return False
         except OSError:
@@ -181,6 +184,6 @@ def parse_record(line: bytes) -> tuple[str, str, str] | None:
         return None
     try:
         level, logger, text = json.loads(line)
+        return (str(level), str(logger), str(text)) if isinstance(text, str) else None
     except (ValueError, TypeError, RecursionError):
         return None
-    return str(level), str(logger), str(text)

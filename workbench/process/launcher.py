@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from workbench.model.mask import is_secret_variable
 from workbench.process import mark
 from workbench.process.pipes import LinePipe
 from workbench.process.reaper import ExitStatus, Reaper
@@ -28,8 +29,7 @@ PROGRAM = "from workbench.process.zygote import main; main()"
 
 def child_environment() -> dict[str, str]:
     """Our environment without our own secrets: an agent has no use for the registry's or the control token."""
-    secret = ("_TOKEN", "_SECRET", "_KEY", "_PASSWORD")
-    return {k: v for k, v in os.environ.items() if not (k.startswith("WORKBENCH_") and k.endswith(secret))}
+    return {k: v for k, v in os.environ.items() if not (k.startswith("WORKBENCH_") and is_secret_variable(k))}
 
 
 class Zygote:
@@ -216,7 +216,7 @@ def _spawn(fds: dict[int, int], environment: dict[str, str]) -> int:
             environment,
             file_actions=actions,
             setsid=True,
-            setsigmask=[],
+            setsigmask=[signal.SIGINT],  # until it is ignored there: a Ctrl-C meant for us must not end it
             setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGHUP],
         )
     finally:

@@ -34,6 +34,14 @@ def attach(read_end: int) -> int:
     return read_end
 
 
+def wake_instead(fd: int) -> None:
+    """When the pipe closes, do not end this process's group but wake it, even if it was stopped.
+
+    For one that learns of the supervisor's end by itself, and has something to do before it ends the group.
+    """
+    fcntl.fcntl(fd, F_SETSIG, signal.SIGCONT)
+
+
 def end_group() -> None:
     """Take the whole process group along: leaving alone would let helpers live on."""
     os.killpg(0, signal.SIGKILL)

@@ -11,19 +11,17 @@ class OomCounter:
 
     def __init__(self, place: Path | None = None) -> None:
         self._place = place or _counter()
-        self._count = self._read()
+        self._count = _kills(self._place)
         self._changed_at = float("-inf")
 
     def look(self) -> bool:
         """Whether the kernel killed something a moment ago."""
-        count, now = self._read(), time.monotonic()
-        if count > self._count:
-            self._changed_at = now
-        self._count = count
+        count, now = _kills(self._place), time.monotonic()
+        if count is not None:  # else it cannot be read now, as when descriptors have run out
+            if self._count is not None and count > self._count:
+                self._changed_at = now
+            self._count = count
         return now - self._changed_at < RECENT_S
-
-    def _read(self) -> int:
-        return _kills(self._place) or 0
 
 
 def _counter() -> Path:

@@ -12,7 +12,8 @@ READS_PER_TURN = 4  # one flooding child cannot starve the others
 class LinePipe:
     """The reading end of a child's output. `lines(batch, cut)` gets whole lines as bytes, without newlines.
 
-    A line longer than `LONGEST_LINE` is cut; `cut` says how many bytes of the batch were left out.
+    A line longer than `LONGEST_LINE` is cut, and says at its end how much is missing; `cut` says how many bytes of
+    the batch were left out.
     """
 
     def __init__(self, lines: Callable[[list[bytes], int], None]) -> None:
@@ -50,8 +51,8 @@ class LinePipe:
             if not self._read_some():
                 break
         if self._tail:
-            self._lines([self._tail], self._skipping)
-            self._tail = b""
+            self._lines([_marked(self._tail, self._skipping)], self._skipping)
+            self._tail, self._skipping = b"", 0
         if self._open:
             asyncio.get_running_loop().remove_reader(self.read_fd)
         os.close(self.read_fd)
@@ -79,17 +80,20 @@ class LinePipe:
         *whole, rest = data.split(b"\n")
         cut = 0
         if whole:
-            first = self._tail + whole[0]
-            cut = self._skipping
+            whole[0] = self._tail + whole[0]
+            if self._skipping or max(map(len, whole)) > LONGEST_LINE:
+                beyond = [max(0, len(line) - LONGEST_LINE) for line in whole]
+                beyond[0] += self._skipping
+                whole, cut = [_marked(*one) for one in zip(whole, beyond, strict=True)], sum(beyond)
             self._tail, self._skipping = b"", 0
-            whole[0] = first
-            longest = max(map(len, whole))
-            if longest > LONGEST_LINE:
-                cut += sum(max(0, len(line) - LONGEST_LINE) for line in whole)
-                whole = [line[:LONGEST_LINE] for line in whole]
         # A line without an end keeps its first part; adding up megabytes would copy them again and again.
         room = LONGEST_LINE - len(self._tail)
         self._tail += rest[:room]
         self._skipping += max(0, len(rest) - room)
         if whole:
             self._lines(whole, cut)
+
+
+def _marked(line: bytes, beyond: int) -> bytes:
+    """The first part of a line, and how many bytes of it are missing."""
+    return line[:LONGEST_LINE] + f" \u2026 +{beyond} bytes".encode() if beyond else line

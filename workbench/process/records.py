@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import sys
 import traceback
 from io import TextIOWrapper
@@ -13,10 +14,21 @@ from workbench.process.wire import RECORDS_FD
 
 LONGEST = 32 * 1024
 LONGEST_LINE = 60 * 1024  # the supervisor cuts a line at 64 KB, and half a record is none
+PIECE = 4096  # bytes that a pipe with room takes at once, without blocking
+PATIENCE_S = 0.1  # how long a job is held up by a supervisor that does not read
 
 
 class RecordHandler(logging.Handler):
-    """Writes each record as one JSON line to the records pipe. Sits on the root logger."""
+    """Writes each record as one JSON line to the records pipe. Sits on the root logger.
+
+    A pipe that stays full makes no job wait for long: its records are lost then, and counted. The count is written
+    as soon as there is room, as a JSON line of its own: `[number]`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lost = 0
+        self._torn = False  # the last line has no end
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a record that cannot be formatted is told by logging's own error path."""
@@ -31,7 +43,26 @@ class RecordHandler(logging.Handler):
             self.handleError(record)
             return
         with contextlib.suppress(OSError):  # the supervisor no longer reads: it is gone, and this process follows
-            write_all(RECORDS_FD, line)
+            self._pass_on(line)
+
+    def _pass_on(self, line: bytes) -> None:
+        patience_s = 0.0 if self._lost else PATIENCE_S  # it has been used up
+        if self._lost and self._write(b"[%d]\n" % self._lost, 0):
+            self._lost, patience_s = 0, PATIENCE_S
+        if self._lost or not self._write(line, patience_s):
+            self._lost += 1
+
+    def _write(self, line: bytes, patience_s: float) -> bool:
+        """Write a line piece by piece, each only when there is room for it."""
+        if self._torn:
+            line = b"\n" + line
+        for at in range(0, len(line), PIECE):
+            if not select.select([], [RECORDS_FD], [], patience_s)[1]:
+                self._torn = self._torn or at > 0
+                return False
+            os.write(RECORDS_FD, line[at : at + PIECE])
+            self._torn = False
+        return True
 
 
 def _line(level: str, name: str, text: str) -> bytes:
@@ -44,11 +75,12 @@ def _line(level: str, name: str, text: str) -> bytes:
         room //= 2
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """Write every byte of `data` to a blocking descriptor."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def lost_in(line: bytes) -> int:
+    """How many records a line says were lost before it; 0 for every other line."""
+    digits = line[1:-1]
+    if line[:1] != b"[" or line[-1:] != b"]" or not digits.isdigit() or len(digits) > 12:
+        return 0
+    return int(digits)
 
 
 def install(level: str) -> None:

@@ -20,6 +20,7 @@ from workbench.agent.room import Room
 from workbench.process import evidence, records, wire
 from workbench.process.beats import Beats, start_beating
 from workbench.process.channel import Channel
+from workbench.process.leaving import Leaving
 
 # faulthandler's handler is C: it answers in `time.sleep`, busy loops and code that holds the GIL. A real-time
 # signal, because an agent may well use SIGUSR1 itself.
@@ -52,6 +53,7 @@ class Runner:
         self._current: Attempt | None = None
         self._taken = 0
         self._early: list[dict[str, Any]] = []  # news for a job that has not begun
+        self.leaving: Leaving | None = None  # set when it leaves after a job
 
     async def live(self) -> int:
         """Until the supervisor says `exit`, which it does after one job unless processes are reused."""
@@ -64,9 +66,13 @@ class Runner:
             return 3
         await self._rehearse()
         self.channel.post({"t": "ready", "ms": (time.perf_counter() - began) * 1e3})
+        leaving = Leaving(self.root)
         while (frame := await self._jobs.get()) is not None:
             await self._run(frame)
             self.channel.post({"t": "free"})
+        if self._taken:
+            self.leaving = leaving
+            leaving.begin()
         return 0
 
     async def _prewarm(self) -> bool:
@@ -154,6 +160,7 @@ class Attempt:
         self._link = link
         self._root = root
         self._number: int = frame["attempt"]
+        self._close_s: float | None = frame.get("close_s")
         self._task: asyncio.Task[Any] | None = None
         info = JobInfo(self.id, frame["room_id"], self._number)
         room = Room(info.room_id, template.room_options.name, _JobLink(link, self.id))
@@ -177,7 +184,7 @@ class Attempt:
         task, self._task = self._task, None
         while task is not None and task.cancelling():
             task.uncancel()  # this job was cancelled, not the next one in this process
-        await self.context.run_callbacks()
+        await self.context.run_callbacks(self._close_s)
         return end
 
     def handle(self, frame: dict[str, Any]) -> None:
@@ -235,6 +242,8 @@ def become(agent: WorkerJob, setup: ChildSetup, sock: socket.socket, beats: Beat
         runner = Runner(agent, setup, channel, beats, root)
         code = asyncio.run(runner.live())
         channel.finish()
+        if runner.leaving is not None:
+            runner.leaving.wait()
     except SystemExit as error:  # from a task of the agent's own: it ends the loop, and so the job
         code = error.code if isinstance(error.code, int) else 1
     except BaseException:  # whatever it is, the process must leave here and not run on in the agent's file

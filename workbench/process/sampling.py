@@ -2,13 +2,18 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
+from workbench.process.cgroup import Groups
 from workbench.process.tree import children_of, fields_of, pids_in
 
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 KB_MB = 1024 / 1e6
 TICKS = os.sysconf("SC_CLK_TCK")
+ROOT = Path("/")
+SHORTEST_S = 0.1  # a quota is handed out for as long, and the machine counts in hundredths
+OVERDRAWN = 2.0  # what is used may belong to the quota of two periods; more than that no counter shows rightly
 
 
 class ProcFiles:
@@ -58,6 +63,16 @@ class ProcFiles:
         self._statm = self._stat = self._children = -1
 
 
+def turns_s(pid: int) -> tuple[float, float]:
+    """Seconds that a process's main thread has run, and has waited for a CPU; zeros where the kernel does not say."""
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb") as schedstat:
+            ran, waited, _ = schedstat.read().split()
+    except (OSError, ValueError):
+        return 0.0, 0.0
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
 def resident_mb(pids: Iterable[int]) -> float:
     """Resident memory of some processes together, what they share counted for each."""
     pages = 0
@@ -102,61 +117,68 @@ def _rollup(pid: int) -> "Counter[bytes] | None":
 
 
 class CpuClock:
-    """Busy share of the CPUs this container may use, between two readings."""
+    """Busy share of the CPUs this container may use, between two readings.
 
-    def __init__(self) -> None:
+    Args:
+        root: the root of the file system; tests give another.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
         self._last: tuple[float, float] | None = None
-        self._quota_path, quota = _cgroup_quota()
-        host = len(os.sched_getaffinity(0))
-        self.cpus = min(quota, host) if quota else float(host)
-        self.source = f"cgroup {self.cpus:g} cores" if self._quota_path else f"host {host} cores"
+        self._allowed = os.sched_getaffinity(0)
+        self._stat = root / "proc/stat"
+        quota = Groups(root).cpus()
+        self._group = _usage_file(quota.place) if quota is not None else None
+        self.cpus = float(len(self._allowed))
+        self.source = f"host {len(self._allowed)} cores"
+        if quota is not None and self._group is not None:
+            self.cpus = min(quota.value, self.cpus)
+            self.source = f"cgroup {self.cpus:g} cores"
 
     def share(self, now: float) -> float | None:
         """Mean since the last call; None the first time, or for a reading that cannot be."""
+        last = self._last
+        if last is not None and 0 <= now - last[0] < SHORTEST_S:
+            return None  # the next reading will say more
         try:
             used = self._used_s()
-        except (OSError, KeyError, ValueError):  # the container's files are gone, or mean something else now
+        except (OSError, LookupError, ValueError):  # the files are gone, or mean something else now
             self._last = None
             return None
-        last, self._last = self._last, (now, used)
+        self._last = now, used
         if last is None or now <= last[0] or used < last[1]:
             return None
         share = (used - last[1]) / ((now - last[0]) * self.cpus)
-        return min(share, 1.0) if share < 4 else None  # a counter that jumped is no load
+        return min(share, 1.0) if share <= OVERDRAWN else None  # a counter that jumped is no load
 
     def _used_s(self) -> float:
-        if self._quota_path.endswith("cpu.stat"):
-            with open(self._quota_path, encoding="ascii") as file:
-                return float(dict(line.split() for line in file)["usage_usec"]) / 1e6
-        if self._quota_path:
-            with open(self._quota_path, encoding="ascii") as file:
-                return float(file.read()) / 1e9
-        with open("/proc/stat", encoding="ascii") as file:
-            fields = [int(value) for value in file.readline().split()[1:]]
-        busy = sum(fields[:3]) + sum(fields[5:8])  # user nice system, irq softirq steal; no idle, no iowait
-        return busy / TICKS
+        if self._group is None:
+            return _busy_s(self._stat, self._allowed)
+        text = self._group.read_text(encoding="ascii")
+        if self._group.name == "cpu.stat":
+            return float(dict(line.split() for line in text.splitlines())["usage_usec"]) / 1e6
+        return float(text) / 1e9
 
 
-def _cgroup_quota() -> tuple[str, float]:
-    """The usage file and the number of CPUs of this container's quota; empty without one."""
-    try:
-        limit, period = _text("/sys/fs/cgroup/cpu.max").split()
-        if limit != "max":
-            return "/sys/fs/cgroup/cpu.stat", int(limit) / int(period)
-    except (OSError, ValueError):
-        limit = ""  # no cgroup v2 here; perhaps v1
-    try:
-        quota = int(_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-        period_us = int(_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
-    except (OSError, ValueError):
-        return "", 0.0
-    usage = "/sys/fs/cgroup/cpuacct/cpuacct.usage"
-    return (usage, quota / period_us) if quota > 0 and os.access(usage, os.R_OK) else ("", 0.0)
+def _usage_file(group: Path) -> Path | None:
+    """Where the CPU time of the group that sets the quota is counted."""
+    beside = (Path(str(group).replace("/cgroup/cpu", f"/cgroup/{name}", 1)) for name in ("cpuacct", "cpu,cpuacct"))
+    places = [group / "cpu.stat", *(folder / "cpuacct.usage" for folder in (group, *beside))]
+    for place in places[(group / "cpu.cfs_quota_us").exists() :]:  # version 1 has a `cpu.stat` that counts no time
+        if os.access(place, os.R_OK):
+            return place
+    return None
 
 
-def _text(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.read()
+def _busy_s(stat: Path, cpus: Collection[int]) -> float:
+    """CPU seconds that these CPUs have been busy; of all where they are not listed by these numbers."""
+    total, *lines = [line.split() for line in stat.read_text(encoding="ascii").splitlines() if line.startswith("cpu")]
+    mine = [line for line in lines if int(line[0][3:]) in cpus]
+    ticks = 0
+    for line in mine if len(mine) == len(cpus) else [total]:
+        fields = [int(value) for value in line[1:]]
+        ticks += sum(fields[:3]) + sum(fields[5:8])  # user nice system, irq softirq steal; no idle, no iowait
+    return ticks / TICKS
 
 
 def _open(pid: int, name: str) -> int:

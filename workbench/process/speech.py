@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.agent.context import MAX_REPORT_BYTES
 from workbench.agent.problem import Problem
 from workbench.model.ending import End
+from workbench.model.jsontext import dump
 from workbench.process.wire import VERSION, WireError
 
 REASONS = frozenset({"returned", "cancelled", "raised", "exited"})
@@ -99,7 +101,7 @@ def understand(message: dict[str, Any]) -> Said:
     """
     try:
         return _understand(message)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise WireError(f"a bad {message['t']!r:.40}: {error!r:.200}") from None
 
 
@@ -117,7 +119,7 @@ def _understand(message: dict[str, Any]) -> Said:
         case "free":
             return Free()
         case "report":
-            return Report(_id(message["job"]), dict(message["fields"]))
+            return Report(_id(message["job"]), _fields(message["fields"]))
         case "pong":
             return Pong()
         case "ready":
@@ -136,7 +138,22 @@ def _end(message: dict[str, Any]) -> End:
     reason, error, code = message["reason"], message.get("error"), message.get("exit_code")
     if reason not in REASONS:
         raise ValueError(f"unknown reason {reason!r:.40}")
-    return End(reason, str(error)[:LONGEST_ERROR] if error else None, None if code is None else int(code))
+    return End(reason, str(error)[:LONGEST_ERROR] if error else None, None if code is None else _exit_code(code))
+
+
+def _exit_code(value: Any) -> int:
+    code = int(value)
+    if not -(2**31) <= code < 2**31:
+        raise ValueError(f"{value!r:.40} is no exit code")
+    return code
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """What `ctx.report()` lets pass: every ended job keeps its own."""
+    fields, size = dict(value), len(dump(value))
+    if size > MAX_REPORT_BYTES:
+        raise ValueError(f"a report of {size} bytes; at most {MAX_REPORT_BYTES}")
+    return fields
 
 
 def _id(value: Any) -> str:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from workbench.agent import job as jobs
 from workbench.agent import loading
 from workbench.agent.problem import problem_of
-from workbench.process import descriptors, evidence, lifeline, mark, records
+from workbench.process import descriptors, evidence, leftovers, lifeline, mark, records
 from workbench.process.beats import Beats
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
@@ -39,6 +39,7 @@ class Zygote:
         self.began = time.perf_counter()
         self.fds_before: dict[int, str] = {}
         self.root = ""
+        self.supervisor, _ = mark.parse(os.environ.get(mark.NAME, ""))
         self.stamp = mark.Stamp()
 
     def run(self) -> NoReturn:
@@ -86,6 +87,7 @@ class Zygote:
 
     def _serve(self, job: jobs.WorkerJob) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the agent may have ignored it: then nothing could be waited for
+        lifeline.wake_instead(LIFELINE_FD)
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
         while True:
@@ -95,9 +97,16 @@ class Zygote:
             except ConnectionResetError:
                 data, fds = b"", []
             if not data:
-                _flush()
-                os._exit(0)  # dismissed, or the supervisor is gone; jobs have lifelines of their own
+                self._leave(gone=any(events & select.POLLHUP for _, events in poll.poll(0)))
             self._fork(job, json.loads(data), fds)
+
+    def _leave(self, *, gone: bool) -> NoReturn:
+        """Dismissed, or (`gone`) the supervisor has ended without a word: then nobody else ends what it left."""
+        _flush()
+        if gone:
+            leftovers.end_all_of(self.supervisor, self.beats.helpers())
+            lifeline.end_group()
+        os._exit(0)
 
     def _fork(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> None:
         """Fork twice, so that the kernel makes the supervisor (a subreaper) the job's parent."""
@@ -108,12 +117,17 @@ class Zygote:
             answer = {"error": error.strerror or "the kernel refused"}
         for fd in fds:
             os.close(fd)
-        self._say({"t": "forked", "id": request["id"], **answer})
+        try:
+            self._say({"t": "forked", "id": request["id"], **answer})
+        except OSError:
+            self._leave(gone=True)  # it ended while this was being done
 
     def _fork_twice(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         if len(fds) != 3:
             return {"error": "no descriptors are left in the zygote"}
         read, write = os.pipe()
+        # Until the job's process has handlers of its own, a signal waits: those of the agent's file are not for it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
             middle = os.fork()
             if middle == 0:
@@ -124,6 +138,7 @@ class Zygote:
             raise
         finally:
             os.close(write)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         answer = os.read(read, 200).decode()
         os.close(read)
         os.waitpid(middle, 0)  # the job belongs to the supervisor once the one between is gone
@@ -232,6 +247,7 @@ def main() -> NoReturn:
         os.set_inheritable(fd, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # one that came while this program was being started is ignored
     lifeline.attach(LIFELINE_FD)
     # Loading numpy would start a thread pool that a fork does not need.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

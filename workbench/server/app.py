@@ -16,8 +16,19 @@ from workbench.server import talk
 from workbench.server.guard import MAX_BODY, Guard, error
 from workbench.server.health import Health, examine
 from workbench.server.metrics import Metrics
-from workbench.server.shapes import GUARD, SUPERVISOR, BadRequest, answer, body_of, given, no_fields, number, outermost
-from workbench.server.stream import Subscriber
+from workbench.server.shapes import (
+    GUARD,
+    SUPERVISOR,
+    BadRequest,
+    answer,
+    body_of,
+    given,
+    masked,
+    no_fields,
+    number,
+    outermost,
+)
+from workbench.server.stream import SUBSCRIBERS, Subscriber, finish_all
 from workbench.supervisor.worker import Supervisor
 
 METRICS = web.AppKey("metrics", Metrics)
@@ -28,12 +39,14 @@ routes = web.RouteTableDef()
 
 def make_app(supervisor: Supervisor, guard: Guard) -> web.Application:
     """The one application, for the unix socket and for TCP."""
-    app = web.Application(middlewares=[outermost], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[masked, outermost], client_max_size=MAX_BODY)
     app[SUPERVISOR] = supervisor
     metrics = Metrics(supervisor.state)
     supervisor.listeners.append(metrics.on_event)
     app[METRICS] = metrics
     app[GUARD] = guard
+    app[SUBSCRIBERS] = set()
+    app.on_shutdown.append(finish_all)
     app.add_routes(routes)
     app.add_routes(talk.routes)
     return app
@@ -88,6 +101,7 @@ async def worker(request: web.Request) -> web.Response:
             "worker_id": about.worker_id,
             "version": about.version,
             "status": about.status,
+            "why": about.why,
             "load": state.load.load,
             "load_threshold": state.option("load_threshold"),
             "job_count": len(state.active_jobs()),
@@ -164,9 +178,10 @@ async def end_job(request: web.Request) -> web.Response:
     found = supervisor.state.jobs.get(request.match_info["id"])
     if found is None:
         return error(404, "no such job")
-    if not found.active:
+    ended = not found.active
+    supervisor.end_job(found.id)  # one that comes too late is recorded
+    if ended:
         return error(409, f"the job has ended: {found.status}, {found.reason}")
-    supervisor.end_job(found.id)
     return _job_answer(found, 202)
 
 
@@ -245,5 +260,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     if not socket.can_prepare(request).ok:
         return error(426, "GET /events is a WebSocket")
     await socket.prepare(request)
-    await Subscriber(request.app[SUPERVISOR], socket).serve()
+    subscriber = Subscriber(request.app[SUPERVISOR], socket)
+    request.app[SUBSCRIBERS].add(subscriber)
+    try:
+        await subscriber.serve()
+    finally:
+        request.app[SUBSCRIBERS].remove(subscriber)
     return socket

@@ -1,6 +1,7 @@
 """Opening the doors: the unix socket that is always there, and the TCP port."""
 
 import socket
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -9,7 +10,10 @@ from workbench.client.address import answers
 from workbench.model.errors import UsageError
 from workbench.server.app import make_app
 from workbench.server.guard import Guard
+from workbench.supervisor.last_steps import Step
 from workbench.supervisor.worker import Supervisor
+
+CLEANUP_S = 2.0
 
 
 class Doors:
@@ -63,10 +67,14 @@ class Doors:
             await self._tcp.stop()
             self._tcp = None
 
-    async def close(self) -> None:
+    def last_steps(self) -> list[Step]:
         """Close everything; connections that linger are cut."""
+        names = [path for path in (self._path, self._public) if path is not None]
+        return [
+            *(Step(f"the name {path}", partial(path.unlink, missing_ok=True)) for path in names),
+            Step("the doors", self._cleanup, CLEANUP_S),
+        ]
+
+    async def _cleanup(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
-        for path in (self._path, self._public):
-            if path is not None:
-                path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from workbench.model import events as ev
+from workbench.model.admission import STATUSES
 from workbench.model.state import PROCESS_MOVES, State
 
 START_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -100,6 +101,11 @@ class _Gauges(Collector):
             family = Metric(f"workbench_{name}", words, "counter")
             family.add_sample(f"workbench_{name}_total", {}, state.counters[name])
             yield family
+        admission = Metric("workbench_admission_changes", "Times the worker came into a status", "counter")
+        for status in STATUSES:
+            count = state.counters[f"admission_{status}"]
+            admission.add_sample("workbench_admission_changes_total", {"status": status}, count)
+        yield admission
         yield from self._per_process()
         info = GaugeMetricFamily("workbench_info", "The worker", labels=["version", "agent_id"])
         info.add_metric([worker.version, worker.agent_id], 1)

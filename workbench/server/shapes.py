@@ -40,6 +40,18 @@ async def outermost(request: web.Request, handler: Handler) -> web.StreamRespons
         return _bug(request, bug)
 
 
+@web.middleware
+async def masked(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let no secret pass, whatever route or error made the answer."""
+    response = await handler(request)
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        mask, text = request.app[SUPERVISOR].logs.mask, response.body.decode()
+        hidden = mask.json(text) if response.content_type == "application/json" else mask.text(text)
+        if hidden is not text:
+            response.body = hidden.encode()
+    return response
+
+
 def answer(body: Any, status: int = 200) -> web.Response:
     """JSON that everybody can read."""
     return web.json_response(body, status=status, dumps=dump)

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from workbench.model.jsontext import dump, parse
+from workbench.model.mask import Mask
 from workbench.server.guard import MAX_BODY, error
 from workbench.server.shapes import LONGEST_NAME, SUPERVISOR, BadRequest, answer, body_of, given, number
 from workbench.supervisor.rooms import Room
@@ -56,15 +57,16 @@ async def join(request: web.Request) -> web.StreamResponse:
     if not socket.can_prepare(request).ok:
         return error(426, "GET /rooms/{id} is a WebSocket")
     await socket.prepare(request)
-    await Member(room, socket, (request.query.get("name") or "user")[:LONGEST_NAME]).serve()
+    name = (request.query.get("name") or "user")[:LONGEST_NAME]
+    await Member(room, socket, name, request.app[SUPERVISOR].logs.mask).serve()
     return socket
 
 
 class Member:
     """Somebody in a room, by WebSocket."""
 
-    def __init__(self, room: Room, socket: web.WebSocketResponse, name: str) -> None:
-        self._room, self._socket, self._name = room, socket, name
+    def __init__(self, room: Room, socket: web.WebSocketResponse, name: str, mask: Mask) -> None:
+        self._room, self._socket, self._name, self._mask = room, socket, name, mask
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._waiting = 0
         self._ended = False
@@ -89,7 +91,7 @@ class Member:
             await asyncio.gather(self._sending, return_exceptions=True)
 
     def _hear(self, news: dict[str, Any]) -> None:
-        text = dump(news)
+        text = self._mask.json(dump(news))
         self._waiting += len(text)
         self._ended = self._ended or news["type"] == "ended"
         if self._waiting <= MOST_WAITING:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from workbench.model import effects as fx
@@ -17,10 +18,12 @@ from workbench.process.tree import kill_tree, parent_of
 from workbench.supervisor.generations import Loader
 from workbench.supervisor.hearing import Hearing
 from workbench.supervisor.helpers import Helpers
+from workbench.supervisor.last_steps import Step
 from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.shell import Shell
 
 FAULT = "Fatal Python error: "
+GONE_S = 5.0  # a killed process may take this long to go
 FATAL = frozenset({"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT"})
 
 
@@ -48,7 +51,7 @@ class Children:
         self.beats_fd = beatpage.create()
         self.beats = beatpage.Beats(self.beats_fd)
         self.lifeline_read, self._lifeline_write = os.pipe()
-        self.helpers = Helpers(reaper, self._lives)
+        self.helpers = Helpers(reaper, self._lives, self.beats.note_helpers)
         self.oom = OomCounter()
         self._free_slots = list(range(beatpage.SLOTS - 1, -1, -1))
 
@@ -183,6 +186,7 @@ class Children:
             {
                 "t": "job", "id": job.id, "room_id": job.room_id, "attempt": effect.attempt,
                 "metadata": job.metadata, "participants": room.participants if room else [],
+                "close_s": self._shell.settings.options.close_timeout,
             }
         )  # fmt: skip
         for frame in room.unheard if room else ():
@@ -262,26 +266,29 @@ class Children:
             return number in self._loader.by_number or any(c.generation == number for c in self.by_id.values())
         return name.isdecimal() and int(name) in self.by_id
 
-    async def close(self) -> None:
+    def last_steps(self) -> list[Step]:
         """Leave nothing: every child, zygote and helper is killed and reaped."""
-        for zygote in self.spawned.values():
-            zygote.kill()
-        for child in list(self.by_id.values()):
-            self.kill(child)
-        os.close(self._lifeline_write)  # whoever is not known yet goes by this
-        deadline = asyncio.get_running_loop().time() + 5
-        while asyncio.get_running_loop().time() < deadline:
+        children, spawned = list(self.by_id.values()), list(self.spawned.values())
+        return [
+            *(Step(f"process {zygote.pid}", zygote.kill) for zygote in spawned),
+            *(Step(f"process {child.pid or 'without a pid'}", partial(self.kill, child)) for child in children),
+            # Whoever is not known yet goes by this.
+            Step("the lifeline", partial(os.close, self._lifeline_write)),
+            Step("what is left of the processes", self._all_gone, GONE_S),
+            Step("the reaping", self._reaper.stop),
+            *(Step(f"the channel of process {child.pid}", child.close) for child in children),
+            Step("the beats", self.beats.close),
+            *(Step("the shared descriptors", partial(os.close, fd)) for fd in (self.lifeline_read, self.beats_fd)),
+        ]
+
+    async def _all_gone(self) -> None:
+        """Kill helpers and reap until the process table has nothing of ours."""
+        while True:
             self._reaper.reap()
             helpers = self.helpers.kill_all()
             if not (helpers or self.by_pid or self._loader.by_number or self.spawned):
-                break
+                return
             await asyncio.sleep(0.002)  # SIGCHLD also comes for strangers: the table itself is the condition
-        self._reaper.stop()
-        for child in list(self.by_id.values()):
-            child.close()
-        self.beats.close()
-        for fd in (self.lifeline_read, self.beats_fd):
-            os.close(fd)
 
 
 def terminate(child: Child) -> None:

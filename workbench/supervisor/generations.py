@@ -144,8 +144,8 @@ class Loader:
         self._told(generation, "failed")
 
     def _too_slow(self, generation: Generation, timeout_s: float) -> None:
-        text = f"loading took longer than initialize_timeout ({timeout_s:g} s)"
-        generation.problem = Problem("", f"{text}; an endless loop or wait at import, or a higher limit is needed")
+        text = f"it hung during import: not loaded within initialize_timeout ({timeout_s:g} s)"
+        generation.problem = Problem("", f"{text}; end the loop or wait at import, or raise initialize_timeout")
         self._place(generation)
         generation.zygote.kill()
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import assert_never
 
 from workbench.model import events as ev
-from workbench.process import speech
+from workbench.process import records, speech
 from workbench.process.child import Child, parse_record
-from workbench.supervisor.logs import Source
+from workbench.supervisor.logs import LogStore, Source
 from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.shell import Shell
 from workbench.supervisor.words import telling_line, without_scaffold
 
+LONGEST_FRAME = 1000  # bytes of a line of a stack dump that may be of use
 SILENT_S = 1.0  # a closed channel may mean that the process is just leaving
 
 
@@ -39,7 +40,9 @@ class Hearing:
             case speech.Over():
                 child.hear_out()  # what the job printed is the job's, although another pipe brings it
                 self._core.job_over(child.id, said.job_id, said.attempt, said.end, said.seen, now)
-                child.job_id = None
+                job = self._shell.state.jobs.get(child.job_id or "")
+                if job is None or not job.active or job.process_id != child.id:
+                    child.job_id = None  # else it spoke of another
             case speech.Free():
                 self._core.process_free(child.id, now)
             case speech.Report():
@@ -52,8 +55,7 @@ class Hearing:
             case speech.Pong():
                 child.pinged_at = None
             case speech.Unknown():
-                text = f"process {child.pid} sent an unknown message {said.kind!r:.40}"
-                self._shell.logs.note("WARNING", text)
+                self._unknown(child, said.kind)
             case speech.Hello():
                 return
             case _:
@@ -83,20 +85,19 @@ class Hearing:
 
     def child_logged(self, child: Child, lines: list[bytes], cut: int) -> None:
         """Structured records, and stack dumps between them."""
-        source, dump = source_of(child), []
-        for line in lines:
-            record = parse_record(line)
-            if record is None:
-                dump.append(line)
-                continue
-            level, logger, text = record
-            self._shell.logs.add(source, level, logger, [part.encode() for part in text.split("\n")], cut)
+        dump = log_records(self._shell.logs, source_of(child), lines, cut)
         if dump:
             self._dumped(child, dump)
 
     def stood_at(self, child: Child) -> str:
         """The line where its loop stood when it last dumped its stack."""
         return telling_line(child.dump, self._root())
+
+    def _unknown(self, child: Child, kind: str) -> None:
+        child.unknown += 1
+        if child.unknown.bit_count() == 1:  # the 1st, 2nd, 4th ...: one that sends nothing else fills no log
+            text = f"process {child.pid} sent an unknown message {kind!r:.40}; {child.unknown} of such so far"
+            self._shell.logs.note("WARNING", text)
 
     def _cut_off(self, child: Child, why: str) -> None:
         self._core.doom(child.id, "signalled", f"killed: {why}", self._shell.now())
@@ -117,7 +118,7 @@ class Hearing:
         room.begin_attempt(said.attempt, child.generation)
 
     def _dumped(self, child: Child, dump: list[bytes]) -> None:
-        child.dump += [line.decode("utf-8", "backslashreplace") for line in dump]
+        child.dump += [line[:LONGEST_FRAME].decode("utf-8", "backslashreplace") for line in dump]
         process = self._shell.state.processes.get(child.id)
         if process is not None and process.state == "starting" and child.asked_for_stack:
             return  # kept for the case that it never becomes ready; a slow start is no fault
@@ -127,6 +128,22 @@ class Hearing:
             if line:
                 age_s = process.heartbeat_age_s or 1.0
                 self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=age_s, stack=line))
+
+
+def log_records(logs: LogStore, source: Source, lines: list[bytes], cut: int) -> list[bytes]:
+    """Keep the records among the lines of a records pipe; the other lines, of stack dumps."""
+    others = []
+    for line in lines:
+        if record := parse_record(line):
+            level, logger, text = record
+            logs.add(source, level, logger, [part.encode("utf-8", "backslashreplace") for part in text.split("\n")])
+        elif lost := records.lost_in(line):
+            logs.dropped += lost
+            logs.add(source, "WARNING", "workbench.job", [f"{lost} log records were lost here: too many".encode()])
+        else:
+            others.append(line)
+    logs.cut_bytes += cut
+    return others
 
 
 def source_of(child: Child) -> Source:

@@ -18,10 +18,11 @@ class Helpers:
 
     Args:
         lives: whether the process (`7`) or the generation (`g2`) of a mark is still there.
+        note: told the helpers, pid and when it was started, whenever others are there than before.
     """
 
-    def __init__(self, reaper: Reaper, lives: Callable[[str], bool]) -> None:
-        self._reaper, self._lives = reaper, lives
+    def __init__(self, reaper: Reaper, lives: Callable[[str], bool], note: Callable[[dict[int, int]], None]) -> None:
+        self._reaper, self._lives, self._note = reaper, lives, note
         self._foreign = set(adopted())  # children of a program that this one took the place of
         self._seen: dict[int, tuple[int, str]] = {}  # pid -> when it started, and the process it was below
 
@@ -36,7 +37,9 @@ class Helpers:
             for pid in child.helpers:
                 seen[pid] = self._seen.get(pid) or (started_at(pid), str(child.id))
         strangers = self.strangers()
-        self._seen = seen | {pid: self._seen[pid] for pid in strangers if pid in self._seen}
+        before, self._seen = self._seen, seen | {pid: self._seen[pid] for pid in strangers if pid in self._seen}
+        if before != self._seen:
+            self._note({pid: start for pid, (start, _) in self._seen.items()})
         for pid in strangers:
             name = self._owner(pid)
             if name and not self._lives(name):

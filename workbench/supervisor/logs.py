@@ -1,13 +1,25 @@
-"""The last lines of everybody's output, bounded in lines and bytes; every line not kept is counted."""
+"""The last lines of everybody's output, bounded in lines and bytes; every line that is not kept is counted.
 
+`total` lines were taken; of these `kept` are here, and the others have left to make room. `dropped` counts what
+somebody else than this store has lost: a printer that is not read, a process whose pipe was full.
+"""
+
+import itertools
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.model.mask import Mask
+
 KEPT_LINES = 10_000
 KEPT_BYTES = 16 * 1024 * 1024
+TAIL_LINES = 200
+TAIL_BYTES = 32 * 1024
+MOST_TAILS = 256
+LONGEST_LEVEL = 32
+LONGEST_LOGGER = 200
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
@@ -33,32 +45,85 @@ class Batch:
     lines: list[bytes]
     size: int
 
-    def rows(self, start: int = 0) -> Iterator[list[Any]]:
-        """One list per line from line number `start`, in the order of client.LogLine."""
+    @property
+    def end(self) -> int:
+        """The number after that of its last line."""
+        return self.first + len(self.lines)
+
+    def texts(self) -> list[str]:
+        """The lines as text."""
+        return [line.decode("utf-8", "backslashreplace").rstrip("\r") for line in self.lines]
+
+    def rows(self) -> list[list[Any]]:
+        """One list per line, in the order of client.LogLine."""
         who = self.source
-        for number, line in enumerate(self.lines, self.first):
-            if number >= start:
-                text = line.decode("utf-8", "backslashreplace").rstrip("\r")
-                yield [
-                    number, self.at, who.process_id, who.pid, who.generation, who.job_id,
-                    self.level, self.logger, text,
-                ]  # fmt: skip
+        return [
+            [number, self.at, who.process_id, who.pid, who.generation, who.job_id, self.level, self.logger, text]
+            for number, text in enumerate(self.texts(), self.first)
+        ]
+
+    def from_line(self, start: int) -> "Batch":
+        """The part from line number `start` on; the whole where it begins later."""
+        skipped = start - self.first
+        if skipped <= 0:
+            return self
+        lines = self.lines[skipped:]
+        return Batch(start, self.at, self.source, self.level, self.logger, lines, sum(map(len, lines)))
+
+
+class Tail:
+    """The last lines of one process, or of the supervisor, kept also when others have filled the ring since."""
+
+    def __init__(self) -> None:
+        self.batches: deque[Batch] = deque()
+        self._lines = self._bytes = 0
+
+    def lines_before(self, number: int) -> int:
+        """How many of its lines are in batches that ended before a line number."""
+        if self.batches[-1].end <= number:
+            return self._lines
+        return sum(len(batch.lines) for batch in itertools.takewhile(lambda one: one.end <= number, self.batches))
+
+    def add(self, batch: Batch) -> None:
+        """Take lines; the oldest leave, but never the last batch."""
+        if len(batch.lines) > TAIL_LINES:
+            batch = batch.from_line(batch.end - TAIL_LINES)
+        self.batches.append(batch)
+        self._lines += len(batch.lines)
+        self._bytes += batch.size
+        while len(self.batches) > 1:
+            oldest = self.batches[0]
+            if self._lines - len(oldest.lines) < TAIL_LINES and self._bytes <= TAIL_BYTES:
+                break
+            self.batches.popleft()
+            self._lines -= len(oldest.lines)
+            self._bytes -= oldest.size
 
 
 class LogStore:
-    """A ring of batches. Listeners are told of each new one."""
+    """A ring of batches, and a tail for each process and for ourselves. Listeners are told of each new batch."""
 
     def __init__(self, kept_lines: int = KEPT_LINES, kept_bytes: int = KEPT_BYTES) -> None:
+        self.mask = Mask()
         self.total = 0  # lines ever taken
         self.cut_bytes = 0  # bytes left out of lines that were too long
-        self.dropped = 0  # lines never kept: a printer or a client was too slow for them
+        self.dropped = 0  # lines that a printer or a process could not get rid of in time
         self._batches: deque[Batch] = deque()
+        self._tails: OrderedDict[int, Tail] = OrderedDict()
         self._lines = self._bytes = 0
         self._kept_lines, self._kept_bytes = kept_lines, kept_bytes
         self.listeners: list[Callable[[Batch], None]] = []
 
+    @property
+    def kept(self) -> int:
+        """Lines that are here now."""
+        begins = self._begins
+        return self._lines + sum(tail.lines_before(begins) for tail in self._tails.values())
+
     def add(self, source: Source, level: str, logger: str, lines: list[bytes], cut: int = 0) -> None:
-        """Keep lines of one source."""
+        """Keep lines of one source, without the secrets in them."""
+        lines = self.mask.lines(lines)
+        level, logger = self.mask.text(level[:LONGEST_LEVEL]), self.mask.text(logger[:LONGEST_LOGGER])
         size = sum(map(len, lines))
         batch = Batch(self.total, time.time(), source, level, logger, lines, size)
         self.total += len(lines)
@@ -70,6 +135,7 @@ class LogStore:
             old = self._batches.popleft()
             self._lines -= len(old.lines)
             self._bytes -= old.size
+        self._tail(source.process_id or -source.pid).add(batch)
         for listener in list(self.listeners):
             try:
                 listener(batch)
@@ -81,25 +147,54 @@ class LogStore:
         """A line of the supervisor's own."""
         self.add(Source(), level, "workbench", [line.encode("utf-8", "replace") for line in text.split("\n")])
 
-    def since(self, number: int, most: int) -> tuple[list[list[Any]], int]:
+    def since(self, number: int, most: int, most_bytes: int = KEPT_BYTES) -> tuple[list[list[Any]], int]:
         """At most `most` rows from line `number` on, newest kept, and how many of them were left out."""
         start = max(number, self.total - most)
-        rows: list[list[Any]] = []
         wanted: list[Batch] = []
         for batch in reversed(self._batches):  # followers ask ten times a second, and for the newest
-            if batch.first + len(batch.lines) <= start:
+            if batch.end <= start or (wanted and batch.size > most_bytes):
                 break
+            most_bytes -= batch.size
             wanted.append(batch)
-        for batch in reversed(wanted):
-            rows.extend(batch.rows(start))
+        rows = [row for batch in reversed(wanted) for row in batch.from_line(start).rows()]
         return rows, self.total - number - len(rows)
 
-    def last_of(self, process_id: int, most: int = 200) -> list[str]:
+    def past(self, most: int) -> tuple[list[Batch], int]:
+        """The last `most` lines, before them the last words of processes that have left the ring; how many are gone.
+
+        Of last words there are at most as many again, the newest.
+        """
+        start, room = max(0, self.total - most), most
+        found = deque(batch.from_line(start) for batch in self._batches if batch.end > start)
+        for batch in sorted(self._older(), key=lambda one: one.first, reverse=True):
+            room -= len(batch.lines)
+            if room < 0:
+                break
+            found.appendleft(batch)
+        here = sum(max(0, batch.end - max(batch.first, start)) for batch in found)
+        return list(found), self.total - start - here
+
+    def last_of(self, process_id: int, most: int = TAIL_LINES) -> list[str]:
         """The last lines of one process."""
-        found: list[str] = []
-        for batch in reversed(self._batches):
-            if batch.source.process_id == process_id:
-                found[:0] = [row[-1] for row in batch.rows()]
-                if len(found) >= most:
-                    break
-        return found[-most:]
+        tail = self._tails.get(process_id)
+        texts = [text for batch in tail.batches for text in batch.texts()] if tail else []
+        return texts[-most:]
+
+    def _older(self) -> list[Batch]:
+        """Last words that have left the ring. It loses whole batches, so none is in both."""
+        begins = self._begins
+        return [batch for tail in self._tails.values() for batch in tail.batches if batch.end <= begins]
+
+    @property
+    def _begins(self) -> int:
+        return self._batches[0].first if self._batches else self.total
+
+    def _tail(self, whose: int) -> Tail:
+        """The tail of a process by its id; 0 is the supervisor's own, below it are those of zygotes."""
+        tail = self._tails.get(whose)
+        if tail is None:
+            tail = self._tails[whose] = Tail()
+            if len(self._tails) > MOST_TAILS:
+                self._tails.popitem(last=False)
+        self._tails.move_to_end(whose)  # those who were silent for longest are forgotten first
+        return tail

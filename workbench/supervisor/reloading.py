@@ -10,13 +10,13 @@ from workbench.model import events as ev
 from workbench.model.errors import AgentError, WorkbenchError
 from workbench.model.settings import Given, Layers, Settings
 from workbench.process import descriptors
-from workbench.process.child import Child, parse_record
+from workbench.process.child import Child
+from workbench.process.sampling import CpuClock
 from workbench.supervisor.generations import Generation, Loader
+from workbench.supervisor.hearing import log_records
 from workbench.supervisor.logs import Source
 from workbench.supervisor.shell import Shell
 from workbench.supervisor.words import telling_line
-
-STARTING_ZYGOTE = 8  # processes that boot at the same time
 
 
 class Reloading:
@@ -73,6 +73,8 @@ class Reloading:
 
         The newest save wins: one that is loading already is given up.
         """
+        if self.closed:
+            return self._shell.state.reload.generation
         if self._again is not None:
             self._again.cancel()
             self._again = None
@@ -140,10 +142,8 @@ class Reloading:
         if not records:
             logs.add(source, "INFO", "stdout", lines)
             return
-        for line in lines:
-            stack = ("WARNING", "stack", line.decode("utf-8", "backslashreplace"))
-            level, logger, text = parse_record(line) or stack
-            logs.add(source, level, logger, [part.encode() for part in text.split("\n")])
+        if dump := log_records(logs, source, lines, 0):
+            logs.add(source, "WARNING", "stack", dump)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class Reloading:
             reasons = "; ".join(loaded["against_fork"]) or "asked for"
             self._shell.logs.note("WARNING", f"start method spawn, not zygote: {reasons}")
         self._shell.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="warming", detail=""))
-        self._core.pool.limit_starting = STARTING_ZYGOTE if method == "zygote" else max(2, os.cpu_count() or 2)
+        self._core.pool.cpus = max(1, int(CpuClock().cpus))  # as of now: a container's share may change
         self.loaded.set()
         self._core.generation_loaded(generation.number, method, self._shell.now())
 

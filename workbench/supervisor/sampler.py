@@ -106,8 +106,13 @@ class Sampler:
 
     def _fast(self) -> None:
         for child in list(self._children()):
-            if child.job_id is not None and child.files is not None:
+            if child.files is not None and (child.job_id is not None or self._leaves(child)):
                 self._events.memory_of(child, self.memory.estimate(child))
+
+    def _leaves(self, child: Child) -> bool:
+        """Its job has ended, but threads of it may still run."""
+        process = self._state.processes.get(child.id)
+        return process is not None and process.state == "stopping"
 
     def _slow(self, now: float, lag: float) -> None:
         figures = {}

@@ -7,11 +7,13 @@ from typing import Any
 from workbench.model import events as ev
 from workbench.process.child import Child
 from workbench.process.runner import DUMP_SIGNAL
+from workbench.process.sampling import turns_s
 from workbench.supervisor.children import Children
 from workbench.supervisor.sampler import Sampler
 from workbench.supervisor.shell import Shell
 from workbench.supervisor.words import telling_line
 
+MOVES_IN_S = 0.2  # a loop that has had a CPU for so long and has not turned does not wait for one
 SLOW_START_S = 2.0  # like an import: from then on it is worth knowing where a prewarm stands
 
 
@@ -47,11 +49,12 @@ class Watchdog:
             return  # each has a deadline of its own
         if not process.stalled:
             child.dump.clear()
+            child.turns_at_stall = turns_s(child.pid)
             self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=""))
             child.signal(DUMP_SIGNAL, group=False)
         elif not process.stack and (line := telling_line(child.dump, self._root())):  # by now the dump is whole
             self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=line))
-        self._maybe_hung(child, age_s, f"its loop stood still for {age_s:.1f} s")
+        self._maybe_hung(child, age_s, child.turns_at_stall, f"its loop stood still for {age_s:.1f} s")
 
     def resumed(self, child: Child) -> None:
         """Its loop turns again."""
@@ -73,6 +76,7 @@ class Watchdog:
             ev.Sampled(
                 at=time.time(), processes=figures, load=load, cpu=cpu, memory_mb=round(total, 1),
                 supervisor_lag_ms=round(lag_s * 1e3, 1), log_lines=logs.total, log_lines_dropped=logs.dropped,
+                log_lines_kept=logs.kept,
             )
         )  # fmt: skip
         now = self._shell.now()
@@ -97,9 +101,9 @@ class Watchdog:
                 self.sampler.memory.refresh(child)
                 return
 
-    def _maybe_hung(self, child: Child, age_s: float, words: str) -> None:
+    def _maybe_hung(self, child: Child, age_s: float, turns_before: tuple[float, float], words: str) -> None:
         limit = self._shell.settings.options.ping_timeout
-        if limit <= 0 or age_s < limit or _debugged(child.pid):
+        if limit <= 0 or age_s < limit or age_s - _starved_s(child.pid, turns_before) < limit or _debugged(child.pid):
             return
         line = self._state.processes[child.id].stack
         text = f"{words}, ping_timeout {limit:g} s" + (f"; it stood at {line}" if line else "")
@@ -107,18 +111,25 @@ class Watchdog:
         self._shell.flush()
 
     def _ping_all(self, now: float) -> None:
-        for child in list(self._children.by_id.values()):
+        for process in self._state.live("idle", "busy"):  # one that leaves does not answer any more
+            child = self._children.by_id[process.id]
             if child.pinged_at is not None:
                 age_s = now - child.pinged_at
-                self._maybe_hung(child, age_s, f"a ping was not answered for {age_s:.1f} s")
+                self._maybe_hung(child, age_s, child.turns_at_ping, f"a ping was not answered for {age_s:.1f} s")
         if now < self._ping_due:
             return
         self._ping_due = now + self._shell.settings.options.ping_interval
         for process in self._state.live("idle", "busy"):
             child = self._children.by_id[process.id]
             if child.pinged_at is None:
-                child.pinged_at = now
+                child.pinged_at, child.turns_at_ping = now, turns_s(child.pid)
                 child.send({"t": "ping", "n": 0})
+
+
+def _starved_s(pid: int, before: tuple[float, float]) -> float:
+    """How long it has waited for a CPU, if it has had next to none since: then it could not have moved."""
+    ran, waited = turns_s(pid)
+    return waited - before[1] if ran - before[0] < MOVES_IN_S else 0.0
 
 
 def _debugged(pid: int) -> bool:

@@ -6,6 +6,7 @@ import secrets
 import signal
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from workbench import __version__
@@ -24,8 +25,10 @@ from workbench.supervisor.bugs import Bugs
 from workbench.supervisor.children import Children, terminate
 from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.hearing import Hearing
+from workbench.supervisor.last_steps import LastSteps, Step, ended
 from workbench.supervisor.reloading import Reloading
 from workbench.supervisor.rooms import Rooms
+from workbench.supervisor.secrets import secrets_of
 from workbench.supervisor.shell import Shell
 from workbench.supervisor.watchdog import Watchdog
 from workbench.supervisor.words import words_of
@@ -57,6 +60,7 @@ class Supervisor:
         self.failure: WorkbenchError | None = None
         self.failure_is_told = False  # who runs this supervisor prints `failure` itself
         self.followers = 0  # clients of the stream of events now
+        self.at_end: Callable[[int], None] = lambda code: None  # called when the last steps begin, with the exit code
         self.rooms = Rooms()
         self.reaper = Reaper()
         self._exit: asyncio.Future[int] | None = None
@@ -67,9 +71,11 @@ class Supervisor:
     def _put_together(self, start_method: str | None, strict: bool) -> None:
         self.shell = Shell(self.layers.settings(), strict=strict)
         self.core, self.state, self.logs = self.shell.core, self.shell.state, self.shell.logs
+        self.logs.mask.learn(secrets_of(self.layers, os.environ))
         self.listeners = self.shell.listeners
         self.listeners.append(self._heard)
         self.bugs = Bugs(self.logs, self._end_for_a_bug)
+        self.last = LastSteps(lambda text: self.logs.note("CRITICAL", text))
         self.shell.carry_out, self.shell.words, self.shell.bug = self._carry_out, self._words, self.bugs.note
         self.code = Reloading(
             self.shell, self.layers, self.target, start_method, self.waits_for_save, self._use, self._give_up,
@@ -151,13 +157,17 @@ class Supervisor:
         sampling = asyncio.ensure_future(self.sampler.run())
         sampling.add_done_callback(self._sampler_ended)
         try:
-            return await self._exit
+            code = await self._exit
+            self.at_end(code)
+            return code
         finally:
-            sampling.cancel()
-            self.shell.close()
-            self.code.close()
-            await self.children.close()
-            loop.set_exception_handler(None)
+            await self.last.take(
+                Step("the clock", self.shell.close),
+                Step("the zygotes", self.code.close),
+                *self.children.last_steps(),
+                Step("the measuring", lambda: ended(sampling)),
+                Step("the watch for bugs", lambda: loop.set_exception_handler(None)),
+            )
 
     def started(self, socket: str) -> None:
         """The routes are open: the first events."""
@@ -328,6 +338,7 @@ class Supervisor:
         }
 
     def _use(self, settings: Settings) -> None:
+        self.logs.mask.learn(secrets_of(self.layers, os.environ))
         level_changed = settings.options.log_level != self.settings.options.log_level
         self.shell.settings = settings
         self.core.desk.tell(ev.OptionsChanged(at=time.time(), options=settings.table()))

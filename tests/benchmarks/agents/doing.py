@@ -44,6 +44,10 @@ async def wait(ctx: JobContext) -> None:
     await ctx.run_until_shutdown()
 
 
+async def sleep(ctx: JobContext) -> None:
+    await asyncio.sleep(ctx.metadata["seconds"])
+
+
 async def helper(ctx: JobContext) -> None:
     child = subprocess.Popen(["sleep", "600"])
     stamp(ctx, "helper", helper=child.pid)
@@ -119,5 +123,6 @@ async def chatter(ctx: JobContext) -> None:
 
 
 DOINGS: dict[str, Any] = {
-    made.__name__: made for made in (leave, kill, wait, helper, block, busy, gil, burn, grow, flood, prints, chatter)
+    made.__name__: made
+    for made in (leave, kill, wait, sleep, helper, block, busy, gil, burn, grow, flood, prints, chatter)
 }
