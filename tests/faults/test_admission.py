@@ -33,8 +33,10 @@ async def refused(client: Client) -> str:
 
 @pytest.mark.timeout(120)
 @defence(("workbench/model/admission.py", "_over(gate.load, ", "_over(None, "))
-@defence(("workbench/model/admission.py", '"{worker.stop_why}; {active} jobs left"', '"the worker is ending"'))
-@defence(("workbench/model/admission.py", '"{worker.drain_why}; {active} jobs left"', '"draining"'))
+@defence(
+    ("workbench/model/admission.py", "f\"{worker.stop_why}; {plural(active, 'job')} left\"", '"the worker is ending"')
+)
+@defence(("workbench/model/admission.py", "f\"{worker.drain_why}; {plural(active, 'job')} left\"", '"draining"'))
 @defence(
     (
         "workbench/model/admission.py",

@@ -154,12 +154,12 @@ async def test_fault_F4_a_second_signal_stops_the_jobs_and_a_third_kills_them(
         await until_ready(client)
         job = await begin(client, worker, "deaf")
         worker.process.send_signal(signal.SIGTERM)
-        told(worker, "SIGTERM: draining, 1 jobs running, at most 3600 s")
+        told(worker, "SIGTERM: draining, 1 job running, at most 3600 s")
         await until(client, lambda state: state.worker.draining)
         await asyncio.sleep(0.3)
         assert whats(worker, job["job"]) == ["start"]
         worker.process.send_signal(second)
-        told(worker, f"{second.name} again: stopping 1 jobs now")
+        told(worker, f"{second.name} again: stopping 1 job now")
         await until_written(worker, job["job"], "asked")
         assert psutil.pid_exists(job["pid"])
         worker.process.send_signal(signal.SIGTERM)
@@ -200,7 +200,7 @@ async def test_fault_F10_a_draining_worker_refuses_at_once_and_runs_what_it_had_
         worker.process.send_signal(signal.SIGTERM)
         await until(client, lambda state: state.worker.draining)
         for force in (False, True):
-            with pytest.raises(ClientError, match="1 jobs left") as refused:
+            with pytest.raises(ClientError, match="1 job left") as refused:
                 await client.request("POST", "/jobs", {"metadata": {"do": "return"}, "force": force})
             assert (refused.value.status, refused.value.body["reason"]) == (503, "draining")
     assert worker.ended() == 0

@@ -144,7 +144,7 @@ async def test_fault_F8_ctrl_c_at_the_terminal_begins_a_drain_and_ends_no_job(
         await until_ready(client)
         job = await begin(client, worker, "until", file=str(tmp_path / "gate"))
         os.write(worker.master, b"\x03")
-        await asyncio.to_thread(worker.says, "SIGINT: draining, 1 jobs running")
+        await asyncio.to_thread(worker.says, "SIGINT: draining, 1 job running")
         await until(client, lambda state: state.worker.draining)
         assert psutil.pid_exists(job["pid"])
         (tmp_path / "gate").touch()

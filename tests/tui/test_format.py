@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.lines import width_of
 
@@ -72,7 +73,7 @@ def test_a_share(value: float | None, text: str) -> None:
 
 def test_counts_and_plurals() -> None:
     assert fmt.count(12_345) == "12,345"
-    assert [fmt.plural(n, "job") for n in (0, 1, 2, 1000)] == ["0 jobs", "1 job", "2 jobs", "1,000 jobs"]
+    assert [plural(n, "job") for n in (0, 1, 2, 1000)] == ["0 jobs", "1 job", "2 jobs", "1,000 jobs"]
 
 
 def test_the_time_of_day_is_local() -> None:

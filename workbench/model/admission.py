@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from workbench.model.backoff import WINDOW_S
 from workbench.model.options import Options
 from workbench.model.state import State
+from workbench.model.text import plural
 
 STATUSES = ("starting", "ready", "full", "over_load", "draining", "degraded", "stopping")
 REOPEN_BELOW = 0.05
@@ -49,9 +50,9 @@ def judge(state: State, options: Options, gate: LoadGate, *, forced: bool = Fals
     """Whether the worker would take a job now. `forced` overrides the load only."""
     worker, active = state.worker, len(state.active_jobs())
     if worker.stopping:
-        return Verdict("stopping", f"{worker.stop_why}; {active} jobs left")
+        return Verdict("stopping", f"{worker.stop_why}; {plural(active, 'job')} left")
     if worker.draining:
-        return Verdict("draining", f"{worker.drain_why}; {active} jobs left")
+        return Verdict("draining", f"{worker.drain_why}; {plural(active, 'job')} left")
     if worker.degraded:
         return Verdict("degraded", f"{worker.held_failures} failures within {WINDOW_S:g} s: {worker.held_why}")
     if worker.generation == 0:

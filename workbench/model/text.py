@@ -55,3 +55,8 @@ def clean_text(text: str, limit: int = 8192) -> str:
 def clean_lines(text: str, limit: int = 8192) -> list[str]:
     """`text` split at its newlines, each line cleaned."""
     return [clean_text(line, limit) for line in text.replace("\r\n", "\n").split("\n")]
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 job`, `3 jobs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

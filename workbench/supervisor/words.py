@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from workbench.agent.problem import Problem
 from workbench.model import events as ev
 from workbench.model.state import State
+from workbench.model.text import plural
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUR_FRAME = f'  File "{OURS}{os.sep}'.encode()
@@ -42,7 +43,7 @@ def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
         case ev.LateReport():
             return "WARNING", f"late: {event.id}: {event.text}"
         case ev.DrainStarted():
-            return "WARNING", f"draining: {event.why}; {len(state.active_jobs())} jobs left"
+            return "WARNING", f"draining: {event.why}; {plural(len(state.active_jobs()), 'job')} left"
         case ev.Noted():
             return event.level, event.text
         case _:

@@ -17,6 +17,7 @@ from workbench.model.backoff import WINDOW_S
 from workbench.model.errors import RestartBudgetSpent, WorkbenchError
 from workbench.model.settings import Layers, Settings
 from workbench.model.state import Job
+from workbench.model.text import plural
 from workbench.process import descriptors
 from workbench.process.child import Child
 from workbench.process.reaper import Reaper
@@ -188,12 +189,12 @@ class Supervisor:
     def on_signal(self, number: int) -> None:
         """SIGTERM or SIGINT came."""
         name = signal.Signals(number).name
-        jobs, signals = len(self.state.active_jobs()), self.core.closing.signals
+        jobs, signals = plural(len(self.state.active_jobs()), "job"), self.core.closing.signals
         if signals == 0:
             limit = self.settings.options.drain_timeout
-            self.logs.note("WARNING", f"{name}: draining, {jobs} jobs running, at most {limit:g} s; again to stop now")
+            self.logs.note("WARNING", f"{name}: draining, {jobs} running, at most {limit:g} s; again to stop now")
         elif signals == 1:
-            self.logs.note("WARNING", f"{name} again: stopping {jobs} jobs now; a third time to kill them")
+            self.logs.note("WARNING", f"{name} again: stopping {jobs} now; a third time to kill")
         else:
             self.logs.note("WARNING", f"{name} a third time: killing everything")
         self.core.signalled(number, name, self.shell.now())

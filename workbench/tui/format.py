@@ -64,11 +64,6 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def plural(number: int, noun: str) -> str:
-    """`1 job`, `3 jobs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def clock_time(at: float) -> str:
     """The local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(at))

@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.model import events as ev
 from workbench.model.state import Job, State
+from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.lines import clean
 from workbench.tui.words import job_story, problem_place
@@ -103,7 +104,7 @@ def _admission(event: ev.AdmissionChanged, state: State) -> Made:
 
 def _reloaded(event: ev.ReloadDone, state: State) -> Made:
     old = sum(p.generation != event.generation and p.state == "busy" for p in state.processes.values())
-    serving = f", {fmt.plural(old, 'job')} on older code" if old else ""
+    serving = f", {plural(old, 'job')} on older code" if old else ""
     return "good", f"generation {event.generation} live in {fmt.millis(event.took_ms)}{serving}"
 
 

@@ -4,7 +4,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen
 
-from workbench.tui import format as fmt
+from workbench.model.text import plural
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, fit
 from workbench.tui.widgets.line_widget import LineWidget
@@ -18,9 +18,7 @@ class StoppingList(LineWidget):
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         jobs = board.state.active_jobs()
-        lines: list[Line] = [
-            [(f"{fmt.plural(len(jobs), 'job')}, {len(board.state.processes)} processes left", "strong")]
-        ]
+        lines: list[Line] = [[(f"{plural(len(jobs), 'job')}, {len(board.state.processes)} processes left", "strong")]]
         for job in jobs[:SHOWN]:
             asked = f"  {clean(job.asked, 20)}" if job.asked else ""
             lines.append(fit([("● ", "busy"), (clean(job.id, 40), "plain"), (asked, "warn")], width))

@@ -3,6 +3,7 @@
 from rich.cells import cell_len
 
 from workbench.client.owner import Ended
+from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, fit, spread, wrap
@@ -54,7 +55,7 @@ def headline(board: Board, width: int) -> Line:
     if not state.worker.generation:
         title = "✗ The agent cannot be loaded"
     else:
-        jobs = fmt.plural(len(state.active_jobs()), "job")
+        jobs = plural(len(state.active_jobs()), "job")
         title = f"✗ Generation {state.reload.generation} not loaded"
         title += f"; generation {state.worker.generation} still serves {jobs}"
     return spread([(title, "bad")], [(fmt.clock_time(state.reload.since), "dim")], width)

@@ -7,6 +7,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, cut
@@ -100,7 +101,7 @@ def follow_words(view: LogView) -> Line:
 def count_words(view: LogView) -> Line:
     """`412 of 9,981`, or the number alone when nothing is hidden."""
     shown, held = len(view.store.shown), len(view.store)
-    return [(fmt.plural(held, "line") if shown == held else f"{fmt.count(shown)} of {fmt.count(held)}", "dim")]
+    return [(plural(held, "line") if shown == held else f"{fmt.count(shown)} of {fmt.count(held)}", "dim")]
 
 
 def chips(view: LogView) -> list[tuple[int, Line]]:

@@ -3,7 +3,7 @@
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from workbench.tui import format as fmt
+from workbench.model.text import plural
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean
 from workbench.tui.widgets.gauges.pool import pool_words, waiting
@@ -42,5 +42,5 @@ class SlotPane(Vertical):
 def watch_words(board: Board) -> Line:
     """Whether saves are followed."""
     reload = board.state.reload
-    watched = f", {fmt.plural(reload.watched, 'file')} watched" if reload.watched else ""
+    watched = f", {plural(reload.watched, 'file')} watched" if reload.watched else ""
     return [("reload ", "faint"), (f"{clean(reload.mode, 16)}{watched}", "dim")]
