@@ -12,7 +12,8 @@ STEPS = [
     [str(BIN / "ruff"), "check", "."],
     [str(BIN / "mypy")],
     [str(BIN / "lint-imports")],
-    [sys.executable, "-m", "pytest", *sys.argv[1:]],
+    # Most of the tests wait for processes of theirs. A file's tests run one after the other: some share a port.
+    [sys.executable, "-m", "pytest", "-n", str(1 + (os.cpu_count() or 1)), "--dist", "loadfile", *sys.argv[1:]],
 ]
 
 
