@@ -79,7 +79,8 @@ async def quiet(client: Client, worker: Worker) -> dict[str, Any]:
     async with asyncio.timeout(3 * WAIT_S):
         while True:
             for pid in tagged(worker.tag):
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
             stats: dict[str, Any] = await client.request("GET", "/stats")
             active = [job for job in stats["jobs"] if job["ended_at"] is None]
             if (

@@ -365,7 +365,8 @@ async def test_the_started_record_says_where_and_how_the_worker_runs(start_worke
     (started,) = [record for record in records(worker) if record.get("event") == "started"]
     assert started["url"] == url
     assert (started["pid"], started["agent_id"]) == (worker.process.pid, "Started")
-    assert started["options"] == {"max_processes": 7, "port": 0, "control_token": "********"}
+    options = {"max_processes": 7, "port": 0, "control_token": "********", "load_threshold": None}
+    assert started["options"] == options
 
 
 # --- sockets -----------------------------------------------------------------------------------------

@@ -63,8 +63,10 @@ def test_the_bot_greets_and_answers_and_q_leaves_everything_as_it_was(open_termi
     assert_restored(terminal)
 
 
-def test_it_follows_the_size_of_the_terminal(open_terminal: OpenTerminal) -> None:
-    terminal = start(open_terminal)
+@defence(("workbench/cli/tui.py", "os.environ.pop(name, None)", "pass"))
+def test_it_follows_the_size_of_the_terminal_and_not_of_the_environment(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal("bot.py", "--port=0", COLUMNS="80", LINES="24")
+    terminal.sees("● READY", GREETING)
     for columns, rows in ((120, 40), (80, 24), (50, 20), (200, 60), (20, 5), (100, 30)):
         terminal.resize(columns, rows)
         terminal.until(partial(keys_fill_the_last_row, terminal, columns), f"the keys in row {rows}")

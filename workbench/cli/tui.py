@@ -1,5 +1,6 @@
 """The TUI's process: the terminal's owner, or a visitor."""
 
+import os
 import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ def run_attached(address: "Address", token: str | None) -> int:
 
 
 def _run(app: Any) -> int:
+    # Some shells export these: the screen would keep that size, whatever the terminal is resized to.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     app.run()
     report: ExitReport = app.exit_report
     for line in report.lines:
