@@ -38,14 +38,26 @@ def wait_until(check: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -
     return result
 
 
-def tagged(tag: str) -> list[int]:
+def tagged(tag: str, variable: str = "TEST_TAG") -> list[int]:
     """Every living process whose environment carries `tag`."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("TEST_TAG") == tag:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(variable) == tag:
                 found.append(process.pid)
     return found
+
+
+def kill_tagged(tag: str, variable: str = "TEST_TAG") -> list[int]:
+    """SIGKILL every process that carries `tag`, also those that they make meanwhile; who that was."""
+    killed: list[int] = []
+    while found := tagged(tag, variable):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed += found
+        time.sleep(0.01)
+    return sorted(set(killed))
 
 
 class Worker:
@@ -104,16 +116,25 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
         return worker
 
     yield start
-    for worker in started:
-        # Twice the same signal at once is one signal: ask until it goes, the third kills the tree.
-        for _ in range(40):
-            if worker.process.poll() is not None:
-                break
-            worker.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.process.wait(0.5)
-        else:
-            worker.process.kill()
-            worker.process.wait()
-            pytest.fail("the worker did not end on its third signal")
-        wait_until(lambda worker=worker: not tagged(worker.tag), f"no process left of {worker.process.pid}")
+    problems = [problem for worker in started for problem in _end(worker)]
+    if problems:
+        pytest.fail("\n".join(problems))
+
+
+def _end(worker: Worker) -> Iterator[str]:
+    """End a worker and all that is left of it, and tell what should have gone without force."""
+    # Twice the same signal at once is one signal: ask until it goes, the third kills the tree.
+    for _ in range(40):
+        if worker.process.poll() is not None:
+            break
+        worker.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.process.wait(0.5)
+    else:
+        worker.process.kill()
+        worker.process.wait()
+        yield f"the worker {worker.process.pid} did not end on its third signal"
+    try:
+        wait_until(lambda: not tagged(worker.tag), f"no process left of {worker.process.pid}")
+    except AssertionError as problem:
+        yield f"{problem}; still there: {kill_tagged(worker.tag)}"

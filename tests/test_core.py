@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.defences import defence
 from workbench.model import effects as fx
 from workbench.model import events as ev
 from workbench.model.admission import LoadGate
@@ -214,6 +215,109 @@ def test_processes_that_still_leave_count_against_max_processes() -> None:
     assert len(bench.of(fx.Spawn)) == 1
 
 
+@defence(("workbench/model/pool.py", "return len(alive) - min(left_over, most) < most", "return len(alive) < most"))
+@defence(("workbench/model/pool.py", "            *(slot.awaited_until for slot in self.slots.values()),\n", ""))
+def test_a_job_does_not_wait_for_a_process_that_takes_long_to_leave() -> None:
+    bench = Bench(max_processes=1, close_timeout=60.0)
+    bench.serve()
+    bench.over(bench.start()[0])
+    job_id = bench.submit()
+    assert [e for e in bench.wait(0.9) if isinstance(e, fx.Spawn)] == []
+    (spawn,) = [e for e in bench.wait(0.2) if isinstance(e, fx.Spawn)]
+    bench.ready(spawn.process_id)
+    assert [e.job_id for e in bench.of(fx.Launch)] == [job_id]
+
+
+@defence(("workbench/model/pool.py", "min(left_over, most)", "left_over"))
+def test_no_more_processes_are_left_over_than_may_run() -> None:
+    bench = Bench(max_processes=2, num_idle_processes=0, close_timeout=60.0)
+    bench.serve()
+    for _ in range(10):
+        bench.submit()
+        bench.wait(2)
+        for process in bench.core.state.live("starting"):
+            bench.ready(process.id)
+        for launch in bench.of(fx.Launch):
+            bench.core.job_started(launch.process_id, launch.job_id, launch.attempt, 0.4, bench.now)
+        for job in bench.core.state.active_jobs():
+            if job.status == "running":
+                bench.over(job)
+    assert len(bench.core.state.processes) == 4
+
+
+@defence(("workbench/model/pool.py", "not slot.overdue for slot", "True for slot"))
+def test_a_start_that_hangs_does_not_keep_others_from_the_only_cpu() -> None:
+    bench = Bench(max_processes=4, initialize_timeout=60.0)
+    bench.core.pool.cpus = 1
+    bench.core.generation_loaded(1, "zygote", bench.now)
+    (probe,) = [e.process_id for e in bench.of(fx.Spawn)]
+    bench.core.process_forked(probe, 5000, bench.now)
+    bench.wait(1)  # a slow start
+    bench.core.process_ready(probe, 1000.0, bench.now)
+    bench.promote(1)
+    bench.start()
+    (hanging,) = bench.core.state.live("starting")
+    bench.core.process_forked(hanging.id, 5001, bench.now)
+    job_id = bench.submit()
+    assert [e for e in bench.wait(4.5) if isinstance(e, fx.Spawn)] == []
+    (spawn,) = [e for e in bench.wait(1) if isinstance(e, fx.Spawn)]
+    bench.ready(spawn.process_id)
+    assert [e.job_id for e in bench.of(fx.Launch)] == [job_id]
+
+
+@defence(("workbench/model/pool.py", "max(STARTS_WITHIN_S, 2 * self._start_s)", "STARTS_WITHIN_S"))
+def test_starts_that_need_a_cpu_for_long_have_it_to_themselves_for_long() -> None:
+    bench = Bench(max_processes=4, initialize_timeout=60.0)
+    bench.core.pool.cpus = 1
+    bench.core.generation_loaded(1, "zygote", bench.now)
+    (probe,) = [e.process_id for e in bench.of(fx.Spawn)]
+    bench.core.process_forked(probe, 5000, bench.now)
+    bench.wait(10)
+    bench.core.process_ready(probe, 10_000.0, bench.now)
+    bench.promote(1)
+    bench.start()
+    bench.submit()
+    assert [e for e in bench.wait(15) if isinstance(e, fx.Spawn)] == []
+
+
+@defence(("workbench/model/core.py", "            if self._worn(process):\n", "            if False:\n"))
+def test_isolation_asked_for_holds_for_the_next_job() -> None:
+    bench = Bench(max_processes=3, num_idle_processes=2, max_jobs_per_process=0)
+    bench.serve()
+    job, used = bench.start()
+    bench.over(job)
+    bench.core.process_free(used, bench.now)
+    bench.take()
+    bench.core.set_options(Options(load_threshold=float("inf"), num_idle_processes=2), bench.now)
+    assert bench.of(fx.Dismiss) == [fx.Dismiss(used)]
+    assert bench.start()[1] != used
+
+
+@defence(
+    (
+        "workbench/model/core.py",
+        "            self.pool.slots[process_id].expected = True  # it is no failure",
+        "            # it",
+    )
+)
+def test_what_an_ended_job_left_behind_costs_its_process_and_neither_the_pool_nor_the_next_job() -> None:
+    bench = Bench(max_processes=3, num_idle_processes=2, max_jobs_per_process=0, memory_limit_mb=100.0)
+    bench.serve()
+    job, used = bench.start()
+    bench.over(job)
+    bench.core.process_free(used, bench.now)
+    bench.core.memory_measured(used, 150.0, bench.now)
+    assert bench.of(fx.Kill) == [fx.Kill(used)]
+    after, fresh = bench.start()
+    bench.exit(used)
+    assert (fresh != used, after.active) == (True, True)
+    assert bench.core.state.counters["processes_died"] == 0
+    assert not bench.core.pool.backoff.failures
+    assert [e.text for e in bench.events if isinstance(e, ev.Noted)] == [
+        f"process {5000 + used} is killed: what its job left behind uses 150 MB, memory_limit_mb 100"
+    ]
+
+
 def test_a_process_of_older_code_that_starts_during_a_reload_does_not_stay() -> None:
     bench = Bench(max_processes=4, num_idle_processes=2)
     bench.core.generation_loaded(1, "zygote", bench.now)
@@ -395,6 +499,56 @@ def test_every_rung_may_be_asked_for_and_more_than_there_are() -> None:
         bench.core.end_job(job.id, bench.now)
     ladder = [type(e) for e in bench.take() if not isinstance(e, fx.Spawn)]
     assert ladder == [fx.AskEnd, fx.CancelJob, fx.Terminate, fx.Kill]
+
+
+@defence(("workbench/model/ladder.py", "due + late_s if number > self.rung else due", "due"))
+def test_after_a_standstill_of_the_worker_a_job_still_has_its_time_for_each_rung() -> None:
+    bench = Bench(max_processes=1, close_timeout=60.0)
+    bench.serve()
+    job, _ = bench.start()
+    bench.core.end_job(job.id, bench.now)
+    bench.take()
+    bench.time += 90  # nothing ran meanwhile
+    bench.core.tick(bench.now)
+    assert [type(e) for e in bench.take()] == [fx.CancelJob]
+    assert [type(e) for e in bench.wait(57)] == []
+    assert [type(e) for e in bench.wait(3)] == [fx.Terminate, fx.Kill]
+
+
+# --- reports ----------------------------------------------------------------------------------------
+
+
+@defence(("workbench/model/core.py", "job is not None and self.jobs.report_fits(job, fields, now)", "job is not None"))
+@defence(("workbench/model/jobs.py", "if self.overfull[job.id] == 1:", "if self.overfull[job.id]:"))
+def test_what_a_job_reports_is_bounded_all_in_all_and_told_once_when_it_is_too_much() -> None:
+    bench = Bench()
+    bench.serve()
+    job, process_id = bench.start()
+    for number in range(100):
+        bench.core.job_reported(process_id, job.id, {f"key-{number}": "x" * 900}, bench.now)
+    bench.core.job_reported(process_id, job.id, {"key-0": "last"}, bench.now)
+    bench.take()
+    assert job.report == {"key-0": "last"} | {f"key-{number}": "x" * 900 for number in (1, 2, 3)}
+    (told,) = [e.text for e in bench.events if isinstance(e, ev.Noted)]
+    assert told.startswith(f"{job.id}: report() not shown: ")
+    bench.over(job)
+    assert not bench.core.jobs.overfull
+
+
+@defence(("workbench/model/jobs.py", "if count.bit_count() == 1:", "if count:"))
+def test_what_a_job_left_behind_may_talk_on_for_ever_without_filling_the_log() -> None:
+    bench = Bench(max_processes=3, max_jobs_per_process=0)
+    bench.serve()
+    job, process_id = bench.start()
+    bench.over(job)
+    bench.core.process_free(process_id, bench.now)
+    for number in range(1000):
+        bench.core.job_reported(process_id, job.id, {"turns": number}, bench.now)
+    bench.take()
+    late = [e.text for e in bench.events if isinstance(e, ev.LateReport)]
+    words = f"report from process {process_id} came too late"
+    assert late == [words, *(f"{words}; {2**power} of such so far" for power in range(1, 10))]
+    assert job.report == {}
 
 
 # --- ends -------------------------------------------------------------------------------------------

@@ -82,7 +82,9 @@ class Worker(RuleBasedStateMachine):
             case fx.Spawn():
                 self.children[effect.process_id] = Child(effect.process_id, effect.generation)
                 others = [c for c in self.children.values() if c.generation != self.core.pool.probing]
-                assert len(others) <= self.most or effect.generation == self.core.pool.probing
+                awaited = [c for c in others if not self.lingers(c)]
+                probe = effect.generation == self.core.pool.probing
+                assert probe or (len(awaited) <= self.most and len(others) <= 2 * self.most)
             case fx.Launch():
                 child = self.children[effect.process_id]
                 assert (child.ready, child.killed) == (True, False), "a job for a process that is on its way out"
@@ -98,6 +100,10 @@ class Worker(RuleBasedStateMachine):
     @property
     def most(self) -> int:
         return self.core.options.max_processes
+
+    def lingers(self, child: Child) -> bool:
+        """It has been leaving for so long that its place is another's."""
+        return self.core.state.processes[child.id].state == "stopping" and self.core.pool.slots[child.id].overdue
 
     def pick(self, number: int, **which: Any) -> Child | None:
         found = [c for c in self.children.values() if all(getattr(c, k) == v for k, v in which.items())]

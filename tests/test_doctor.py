@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests import kernels
-from tests.conftest import AGENTS, WAIT_S, child_environment, tagged
+from tests.conftest import AGENTS, WAIT_S, child_environment, tagged, wait_until
 from tests.defences import ROOT, defence
 from workbench.cli.doctor import clock, kernel, limits, places, program, saves, terminal
 from workbench.cli.doctor.container import check_container
@@ -54,6 +55,12 @@ def examined(folder: Path, *arguments: str, **more: Any) -> tuple[int, dict[str,
     return done.returncode, {finding["check"]: finding for finding in report["findings"]}
 
 
+@pytest.fixture
+def tag() -> str:
+    """Marks the processes of one run of one test."""
+    return uuid.uuid4().hex
+
+
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.check: finding for finding in findings}
 
@@ -69,15 +76,15 @@ def tree(root: Path, files: Mapping[str, str]) -> Path:
 # --- the whole command -------------------------------------------------------------------------------
 
 
-def test_where_nothing_is_missing_it_ends_with_0_and_leaves_nothing(tmp_path: Path) -> None:
-    code, found = examined(tmp_path, TEST_TAG="doctor-clean")
+def test_where_nothing_is_missing_it_ends_with_0_and_leaves_nothing(tmp_path: Path, tag: str) -> None:
+    code, found = examined(tmp_path, TEST_TAG=tag)
     assert code == 0
     assert {finding["section"] for finding in found.values()} >= {
         "Program", "Kernel", "Limits", "Container", "Places", "Clock", "Terminal", "Hot reload",
     }  # fmt: skip
     assert all(found[name]["state"] == OK for name in ("reaping", "lifeline", "messages", "heartbeats", "helpers"))
     assert not [finding for finding in found.values() if finding["state"] == MISSING]
-    assert not tagged("doctor-clean")
+    assert not tagged(tag)
     assert [path.name for path in tmp_path.iterdir()] == ["workbench"]
     assert not list((tmp_path / "workbench").iterdir())
 
@@ -152,6 +159,47 @@ def test_a_mistake_in_its_arguments_is_told_and_nothing_is_tried(
     assert words in done.stderr
 
 
+@defence(
+    (
+        "workbench/cli/doctor/command.py",
+        "            print(mask.json(_as_json(parsed, {}, error, error.exit_code)))\n",
+        "            pass\n",
+    )
+)
+def test_options_that_cannot_be_are_told_in_json_too(tmp_path: Path) -> None:
+    done = run(tmp_path, "--json", "--max-processes", "0")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["exit_code"], report["findings"]) == (2, 2, [])
+    assert "must be a whole number from 1" in report["problem"][0]
+    assert report["problem"][0] in done.stderr
+
+
+@defence(("workbench/cli/doctor/ending.py", "        if handler is not signal.SIG_IGN:", "        if False:"))
+@defence(("workbench/cli/doctor/ending.py", "        if code:", "        if False:"))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["saves", "agent"])
+def test_a_signal_ends_it_and_everything_is_put_back(
+    tmp_path: Path, tag: str, number: signal.Signals, moment: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import watchfiles\nimport workbench.cli.doctor.saves as saves\n"
+        "saves.WAIT_S, real = 600, watchfiles.watch\n"
+        "watchfiles.watch = lambda *given, **more: (set() for _ in real(*given, **more))  # no save is ever told\n"
+    )
+    (tmp_path / "bot.py").write_text("import time\nopen('begun', 'x').close()\ntime.sleep(600)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "doctor", "--port", "0", *(["bot.py"] if moment == "agent" else [])],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), PYTHONPATH=f"{tmp_path}:{ROOT}", TEST_TAG=tag),
+    )  # fmt: skip
+    sign = tmp_path / ("begun" if moment == "agent" else f".workbench-doctor-{process.pid}")
+    wait_until(sign.exists, "it has come so far")
+    process.send_signal(number)
+    assert process.wait(WAIT_S) == 128 + number
+    assert not list(tmp_path.glob(".workbench-doctor-*"))
+    wait_until(lambda: not tagged(tag), "nothing is left of it")
+
+
 @defence(("workbench/cli/doctor/command.py", "except Exception as error:", "except OSError as error:"))
 def test_a_check_that_cannot_be_made_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
@@ -168,8 +216,8 @@ def test_a_check_that_cannot_be_made_does_not_hide_the_others(tmp_path: Path) ->
 # --- the agent ---------------------------------------------------------------------------------------
 
 
-def test_an_agent_is_loaded_up_to_a_process_that_is_ready(tmp_path: Path) -> None:
-    code, found = examined(tmp_path, str(AGENTS / "ledger.py"), TEST_TAG="doctor-agent")
+def test_an_agent_is_loaded_up_to_a_process_that_is_ready(tmp_path: Path, tag: str) -> None:
+    code, found = examined(tmp_path, str(AGENTS / "ledger.py"), TEST_TAG=tag)
     assert code == 0
     assert found["start method"]["figures"] == {"start_method": "zygote", "against_fork": []}
     assert found["agent"]["figures"]["load_ms"] > 0
@@ -177,7 +225,7 @@ def test_an_agent_is_loaded_up_to_a_process_that_is_ready(tmp_path: Path) -> Non
     assert warm["ready_ms"] > 0
     assert 0.5 < warm["own_mb"] < 100
     assert warm["files_each"] == 6 == found["open files"]["figures"]["each"]
-    assert not tagged("doctor-agent")
+    assert not tagged(tag)
 
 
 @defence(("workbench/cli/doctor/agent.py", 'list(loaded.get("against_fork") or [])', "[]"))
@@ -219,10 +267,12 @@ def test_a_start_method_that_was_asked_for_is_told_with_what_stands_against_it(t
     ],
     ids=["syntax", "raises", "exits", "prewarm", "options"],
 )  # fmt: skip
-@defence(("workbench/cli/doctor/command.py", "        raise failure\n", "        pass\n"))
-def test_an_agent_that_does_not_load_is_told_as_the_worker_tells_it(tmp_path: Path, source: str, code: int) -> None:
+@defence(("workbench/cli/doctor/command.py", "        raise masked(failure, mask)\n", "        pass\n"))
+def test_an_agent_that_does_not_load_is_told_as_the_worker_tells_it(
+    tmp_path: Path, tag: str, source: str, code: int
+) -> None:
     (tmp_path / "bot.py").write_text(source)
-    done = run(tmp_path, "bot.py", TEST_TAG="doctor-broken")
+    done = run(tmp_path, "bot.py", TEST_TAG=tag)
     worker = subprocess.run(
         [sys.executable, "-m", "workbench", "bot.py", "--no-tui", "--port", "0", "--log-format", "text"],
         cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, check=False, stdin=subprocess.DEVNULL,
@@ -234,7 +284,7 @@ def test_an_agent_that_does_not_load_is_told_as_the_worker_tells_it(tmp_path: Pa
     assert worker.stderr.strip().endswith(told)
     assert "bot.py cannot be loaded. The reason stands below." in " ".join(done.stdout.split())
     assert done.stdout.splitlines()[-1].startswith("The agent cannot be loaded")
-    assert not tagged("doctor-broken")
+    assert not tagged(tag)
 
 
 def test_an_agent_that_is_not_there_is_told_and_the_machine_is_looked_at(tmp_path: Path) -> None:
@@ -345,6 +395,21 @@ def test_a_low_soft_limit_of_files_is_raised_and_a_low_hard_one_is_missing(tmp_p
     assert (code, files["state"], files["figures"]["needed"]) == (2, MISSING, 50 * 6 + limits.SPARE_FILES)
     room = (200 - files["figures"]["used"] - limits.SPARE_FILES) // 6
     assert f"There is room for {room}. Raise the hard limit to" in files["follows"]
+
+
+@defence(
+    (
+        "workbench/cli/doctor/agent.py",
+        "        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))\n",
+        "        pass\n",
+    )
+)
+def test_the_soft_limit_of_files_is_told_as_it_was_before_the_agent_was_tried(tmp_path: Path) -> None:
+    agent = str(AGENTS / "ledger.py")
+    code, found = examined(tmp_path, agent, "--max-processes", "50", before=few_files(64, 600))
+    files = found["open files"]
+    assert (code, files["state"], files["figures"]["soft"]) == (0, OK, 64)
+    assert "A worker raises its own soft limit." in files["follows"]
 
 
 def test_a_low_limit_of_processes_is_missing() -> None:

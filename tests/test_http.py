@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import WAIT_S, Worker, wait_until
+from tests.defences import defence
 from tests.workers import until_ended, until_ready
 from workbench.model import events as ev
 from workbench.model.state import State
@@ -103,6 +105,34 @@ async def test_beyond_loopback_control_needs_the_token(start_worker: Any, tmp_pa
             (tmp_path / "token").write_text(words)
             async with http.get(f"{url}/stats", headers={"Authorization": f"Bearer {words}"}) as answer:
                 assert answer.status == (200 if words else 403)
+
+
+@defence(("workbench/supervisor/secrets.py", "os.O_RDONLY | os.O_NONBLOCK", "os.O_RDONLY"))
+@defence(
+    ("workbench/supervisor/secrets.py", "        if not stat.S_ISREG(os.fstat(fd).st_mode):\n", "        if False:\n")
+)
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+async def test_a_token_file_that_is_no_file_is_refused_and_holds_nobody_up(
+    start_worker: Any, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "token"
+    make = {"pipe": os.mkfifo, "folder": os.mkdir}[kind]
+    make(path)
+    never = start_worker("ledger.py", "--host", "0.0.0.0", "--control-token-file", str(path))
+    assert never.ended() == 2
+    assert f"control_token_file {path}: not a regular file" in never.output()
+    path.rename(tmp_path / "other")
+    path.write_text("canary-token\n")
+    worker = start_worker("ledger.py", "--host", "0.0.0.0", "--control-token-file", str(path))
+    async with worker.client() as client, aiohttp.ClientSession() as http:
+        await until_ready(client)
+        url = (await _url(client)).replace("0.0.0.0", "127.0.0.1")
+        path.unlink()
+        make(path)
+        async with http.get(f"{url}/stats", headers={"Authorization": "Bearer canary-token"}) as answer:
+            assert answer.status == 403
+            assert "not a regular file" in (await answer.json())["error"]
+        assert (await client.request("GET", "/stats"))["worker"]["status"] == "ready"
 
 
 def worker_started_no_job(worker: Worker) -> bool:

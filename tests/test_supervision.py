@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -162,14 +163,14 @@ async def test_a_start_under_plain_python_is_the_headless_worker(start_worker: A
 
     from tests.conftest import child_environment
 
-    ledger = tmp_path / "ledger"
+    ledger, tag = tmp_path / "ledger", uuid.uuid4().hex
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).parent / "agents" / "ledger.py")],
-        env=child_environment(LEDGER=str(ledger), WORKBENCH_PORT="0", TEST_TAG="plain", XDG_RUNTIME_DIR=str(tmp_path)),
+        env=child_environment(LEDGER=str(ledger), WORKBENCH_PORT="0", TEST_TAG=tag, XDG_RUNTIME_DIR=str(tmp_path)),
         stderr=subprocess.DEVNULL,
     )
     wait_until(lambda: ledger.exists() and "finish" in ledger.read_text(), "its first job ran")
     process.send_signal(signal.SIGTERM)
     assert process.wait(WAIT_S) == 0
     assert time.monotonic() > 0
-    wait_until(lambda: not tagged("plain"), "nothing is left")
+    wait_until(lambda: not tagged(tag), "nothing is left")

@@ -1,6 +1,8 @@
 """What tests ask of a real worker, and how they wait for it."""
 
 import asyncio
+import signal
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -67,6 +69,21 @@ async def log_lines(client: Client) -> list[Any]:
             if frame.lines:
                 return frame.lines
     raise AssertionError("the stream ended")
+
+
+def pending(pid: int) -> int:
+    """The signals that wait to be delivered to a process, as bits."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd"))
+
+
+def send(worker: Worker, number: signal.Signals) -> None:
+    """Send a worker a signal and wait until it has taken it: two of the same at once would be one."""
+    worker.process.send_signal(number)
+    wait_until(lambda: not pending(worker.process.pid), "the signal was taken")
 
 
 def of_worker(worker: Worker) -> psutil.Process:

@@ -95,6 +95,12 @@ def linger(ctx: JobContext) -> None:
     note(ctx, "uploaded")
 
 
+async def say_farewell(ctx: JobContext) -> None:
+    note(ctx, "farewell")
+    while order() != "end":
+        await asyncio.sleep(0.01)
+
+
 def grow(ctx: JobContext) -> None:
     linger(ctx)
     held = [bytearray(b"\1") * 5_000_000 for _ in range(80)]
@@ -124,6 +130,8 @@ async def entrypoint(ctx: JobContext) -> None:
     elif do == "task":
         LEFT.append(asyncio.create_task(never_end(ctx), name="endless task"))
         await asyncio.sleep(0)
+    elif do == "slow farewell":
+        ctx.add_shutdown_callback(lambda: say_farewell(ctx))
     elif do == "pool":
         await asyncio.get_running_loop().run_in_executor(POOL, time.sleep, 0)
     elif do == "return unheard":

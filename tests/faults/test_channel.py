@@ -294,6 +294,7 @@ async def test_fault_D6_a_supervisor_that_stands_still_holds_no_logging_job_up(
             await until_written(worker, job["id"], "logged")
         finally:
             worker.process.send_signal(signal.SIGCONT)
+        await until(client, lambda state: state.counters["log_lines"] > 1000)  # it has emptied the pipe
         go.touch()
         assert (await until_ended(client, job["id"]))["status"] == "completed"
         lines = [line for line in await log_lines(client) if line.pid == started["pid"]]
@@ -306,18 +307,36 @@ async def test_fault_D6_a_supervisor_that_stands_still_holds_no_logging_job_up(
     assert dropped == sum(said)
 
 
-async def test_fault_D6_what_is_printed_meanwhile_waits_and_is_not_lost(start_worker: Any) -> None:
-    worker = start_worker(AGENT)
+def writes(pid: int) -> bool:
+    """It is in a system call on its standard output: that can only be a write."""
+    number, *arguments = Path(f"/proc/{pid}/syscall").read_text().split()
+    return number.isdecimal() and arguments[0] == "0x1"
+
+
+@defence(
+    (
+        "workbench/process/pipes.py",
+        "        os.set_blocking(self.read_fd, False)\n",
+        "        os.set_blocking(self.read_fd, False)\n        os.set_blocking(self.write_fd, False)\n",
+    )
+)
+async def test_fault_D6_what_is_printed_meanwhile_waits_and_is_not_lost(start_worker: Any, tmp_path: Path) -> None:
+    worker, go = start_worker(AGENT), tmp_path / "go"
     async with worker.client() as client:
         await until_ready(client)
-        job = await client.dispatch(None, {"do": "exec", "code": "for n in range(5000): print('line', n)"})
+        code = f"while not os.path.exists({str(go)!r}): pass\nfor n in range(9000): print('line', n, 'x' * 100)"
+        job = await client.dispatch(None, {"do": "exec", "code": code})
         started = await until_written(worker, job["id"], "start")
-        worker.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: psutil.Process(started["pid"]).status() == psutil.STATUS_SLEEPING, "it waits for us")
-        worker.process.send_signal(signal.SIGCONT)
+        of_worker(worker).suspend()
+        try:
+            wait_until(lambda: of_worker(worker).status() == psutil.STATUS_STOPPED, "nobody reads")
+            go.touch()
+            wait_until(lambda: writes(started["pid"]), "it waits for us")
+        finally:
+            of_worker(worker).resume()
         assert (await until_ended(client, job["id"]))["status"] == "completed"
-        lines = [line.text for line in await log_lines(client) if line.text.startswith("line ")]
-    assert lines == [f"line {n}" for n in range(5000)]
+        lines = [line.text.split()[:2] for line in await log_lines(client) if line.text.startswith("line ")]
+    assert lines == [["line", str(n)] for n in range(9000)]
 
 
 # --- D7: late news ----------------------------------------------------------------------------------
@@ -493,7 +512,7 @@ async def test_fault_D10_the_last_lines_of_a_job_are_kept_and_are_the_jobs(start
 
 
 @defence(
-    ("workbench/supervisor/logs.py", "        self._tail(source.process_id or -source.pid).add(batch)\n", ""),
+    ("workbench/supervisor/logs.py", "        tail.add(batch)\n", ""),
 )
 @defence(("workbench/process/records.py", "reconfigure(line_buffering=True", "reconfigure(line_buffering=False"))
 @pytest.mark.parametrize("code", [0, 3])

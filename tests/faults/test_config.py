@@ -22,7 +22,7 @@ from workbench.cli.layers import read_layers
 from workbench.cli.parser import given_flags, parse_run
 from workbench.client.client import ClientError
 from workbench.model.errors import UsageError
-from workbench.model.options import FIELDS, PRESETS, Options, OptionsError
+from workbench.model.options import FIELDS, PRESETS, TOKEN_WORDS, Options, OptionsError
 from workbench.model.settings import Layers, Settings
 
 Start = Callable[..., Worker]
@@ -105,8 +105,8 @@ TEXTS: dict[str, tuple[list[str], str]] = {
     "register": (["", "maybe", "2", "-1"], "true or false"),
     "registry_url": (["", "ftp://x", "x", "https://a b"], "an address that starts with https://, http://, ws:// or wss://"),
     "host": (["", "a b", "a\x1bb", "x" * 254], "a host's name or address, for example 127.0.0.1 or ::"),
-    "auth_token": (["", "cana ry", "cana\try"], "a token without blanks or line breaks"),
-    "control_token": (["", "cana ry", "cana\try"], "a token without blanks or line breaks"),
+    "auth_token": (["", "canar", "cana ry", "cana\try"], TOKEN_WORDS),
+    "control_token": (["", "canar", "cana ry", "cana\try"], TOKEN_WORDS),
     "auth_token_file": ([""], "the path of a file"),
     "control_token_file": ([""], "the path of a file"),
 }  # fmt: skip

@@ -128,7 +128,7 @@ def small_group() -> Iterator[Path]:
     """A control group with 250 MB; a test that needs one is skipped where none may be made."""
     line = next((one for one in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in one), "")
     base = Path("/sys/fs/cgroup/memory", line.split(":", 2)[2].lstrip("/")) if line else Path("/sys/fs/cgroup")
-    group, limit = base / f"workbench-test-{os.getpid()}", "memory.limit_in_bytes" if line else "memory.max"
+    group, limit = base / f"workbench-test-memory-{os.getpid()}", "memory.limit_in_bytes" if line else "memory.max"
     try:
         group.mkdir()
     except OSError as error:
@@ -262,7 +262,7 @@ async def test_fault_E9_a_clock_that_jumps_an_hour_to_and_fro_changes_nothing(
 
 @defence(("workbench/supervisor/sampler.py", "            if lag > LATE_S:", "            if False:"))
 async def test_fault_E9_a_machine_that_was_frozen_blames_nobody(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--ping-timeout", "1.5", "--ping-interval", "0.1", "--num-idle-processes", "2")
+    worker = start_worker(AGENT, "--ping-timeout", "2.5", "--ping-interval", "0.1", "--num-idle-processes", "2")
     async with worker.client() as client:
         await until_ready(client)
         job = await begin(client, worker, "wait")
@@ -270,7 +270,7 @@ async def test_fault_E9_a_machine_that_was_frozen_blames_nobody(start_worker: An
         everybody = tagged(worker.tag)
         for _ in range(2):
             signal_all(everybody, signal.SIGSTOP)
-            time.sleep(3)
+            time.sleep(4)
             of_worker(worker).resume()
             time.sleep(1.0)  # the others get their turn a little later
             signal_all(everybody, signal.SIGCONT)

@@ -90,8 +90,45 @@ async def test_fault_B13_threads_that_only_wait_for_work_hold_no_process(start_w
         wait_until(lambda: not psutil.pid_exists(job["pid"]), "its process has left")
 
 
+@defence(("workbench/model/pool.py", "return len(alive) - min(left_over, most) < most", "return len(alive) < most"))
+async def test_fault_B13_a_job_does_not_wait_for_what_another_left_behind(start_worker: Any, tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    worker = start_worker(AGENT, "--max-processes", "1", "--close-timeout", "600", ORDER=str(order))
+    async with worker.client() as client:
+        await until_ready(client)
+        job = await run(client, "thread")
+        assert (await run(client, "return"))["status"] == "completed"
+        assert psutil.Process(job["pid"]).is_running()
+        order.write_text("end")
+        await until_written(worker, job["id"], "uploaded")
+
+
 @defence(
-    ("workbench/supervisor/sampler.py", "child.job_id is not None or self._leaves(child)", "child.job_id is not None")
+    (
+        "workbench/supervisor/sampler.py",
+        "child.files is not None and child.launched",
+        "child.files and (child.job_id or self._state.processes[child.id].state == 'stopping')",
+    )
+)
+async def test_fault_B13_the_memory_limit_holds_for_a_process_that_waits_for_its_next_job(
+    start_worker: Any, tmp_path: Path
+) -> None:
+    order = tmp_path / "order"
+    worker = start_worker(AGENT, "--memory-limit-mb", "150", "--max-jobs-per-process", "0", ORDER=str(order))
+    async with worker.client() as client:
+        await until_ready(client)
+        job = await run(client, "growing thread")
+        order.write_text("end")
+        wait_until(lambda: not psutil.pid_exists(job["pid"]), "its process is gone")
+        await until_logged(client, f"process {job['pid']} is killed: what its job left behind uses")
+        after = await run(client, "return")
+        stats = await client.request("GET", "/stats")
+    assert (job["status"], after["status"], after["pid"] != job["pid"]) == ("completed", "completed", True)
+    assert (stats["counters"].get("processes_died", 0), stats["worker"]["held_failures"]) == (0, 0)
+
+
+@defence(
+    ("workbench/supervisor/sampler.py", "child.files is not None and child.launched", "child.files and child.job_id")
 )
 async def test_fault_B13_the_memory_limit_holds_for_what_a_job_left_behind(start_worker: Any, tmp_path: Path) -> None:
     order = tmp_path / "order"

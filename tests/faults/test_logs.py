@@ -16,15 +16,20 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import AGENTS, WAIT_S, child_environment, tagged, wait_until
 from tests.defences import defence
 from tests.workers import log_lines, of_worker, run, until, until_ended, until_ready, until_written
+from workbench.agent.problem import problem_of
 from workbench.cli import outlet
 from workbench.cli.library_logs import LibraryLogs
 from workbench.cli.outlet import KEPT_BYTES, MOST_BYTES
 from workbench.client.client import Client
 from workbench.client.owner import Owner
+from workbench.model.mask import HIDDEN, Mask
+from workbench.model.text import clean_text, cut
 from workbench.process.pipes import LONGEST_LINE, LinePipe
 from workbench.supervisor.logs import LogStore, Source
 
@@ -37,7 +42,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @defence(("workbench/supervisor/logs.py", "self.total += len(lines)", "self.total += min(len(lines), 1000)"))
 @defence(("workbench/supervisor/logs.py", "return rows, self.total - number - len(rows)", "return rows, 0"))
-@defence(("workbench/supervisor/logs.py", "return self._lines + sum(", "return sum("))
+@defence(("workbench/supervisor/logs.py", "return self._lines + self._only_in_tails", "return self._only_in_tails"))
 async def test_fault_M1_every_line_of_a_flood_is_kept_or_counted(start_worker: Any) -> None:
     worker = start_worker(AGENT, "--log-level", "WARNING")
     async with worker.client() as client:
@@ -212,6 +217,26 @@ def test_fault_M1_a_terminal_that_somebody_made_non_blocking_loses_no_line(tmp_p
         printed = [json.loads(line)["message"].split()[:2] for line in pipe]
     assert process.wait(WAIT_S) == 0
     assert [words for words in printed if words[0] == "line"] == [["line", str(n)] for n in range(3000)]
+
+
+@defence(("workbench/supervisor/logs.py", "                self.only_here -= len(oldest.lines)\n", ""))
+@defence(
+    (
+        "workbench/supervisor/logs.py",
+        "self._only_in_tails -= self._tails.popitem(last=False)[1].only_here",
+        "self._tails.popitem(last=False)",
+    )
+)
+@defence(("workbench/supervisor/logs.py", "                tail.ring_begins(self._begins)\n", ""))
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 250), st.integers(1, 300)), max_size=400))
+def test_fault_M1_the_lines_that_are_kept_are_counted_as_they_come_and_go(adds: list[tuple[int, int, int]]) -> None:
+    """Processes by their number, how many lines, and how long."""
+    store = LogStore(kept_lines=300, kept_bytes=20_000)
+    adds = adds + [(number, 3, 10) for number in range(300)]  # more than there are tails
+    for process, lines, size in adds:
+        store.add(Source(process), "INFO", "", [b"x" * size] * lines)
+        if process % 10 == 0:
+            assert store.kept == sum(len(batch.lines) for batch in store.past(10**9)[0])
 
 
 @contextmanager
@@ -427,7 +452,7 @@ async def test_fault_M3_any_bytes_are_logged_and_break_nothing(start_worker: Any
     assert all(json.loads(line) for line in worker.output().splitlines())
 
 
-@defence(("workbench/supervisor/logs.py", "level[:LONGEST_LEVEL]", "level"))
+@defence(("workbench/supervisor/logs.py", "self.mask.text(level)[:LONGEST_LEVEL]", "level"))
 @pytest.mark.parametrize("level", ["a.py", "\ud800", "x" * 100_000])
 def test_fault_M3_a_level_and_a_name_are_bounded(level: str) -> None:
     store = LogStore()
@@ -466,7 +491,10 @@ async def test_fault_M4_a_line_of_100_megabytes_is_cut_with_a_mark_and_holds_nob
         assert (await run(client, "exec", code=code))["status"] == "completed"
         assert of_worker(worker).memory_info().rss - before < 40_000_000
         shown = [line.text for line in await log_lines(client) if line.text.startswith("xxx")]
-    assert shown == ["x" * LONGEST_LINE + f" … +{size + len('the end') - LONGEST_LINE} bytes"]
+        counted = await until(client, lambda state: state.counters["log_bytes_cut"])
+    beyond = size + len("the end") - LONGEST_LINE
+    assert shown == ["x" * LONGEST_LINE + f" … +{beyond} bytes"]
+    assert counted == beyond
 
 
 @defence(("workbench/process/pipes.py", "beyond[0] += self._skipping", "pass"))
@@ -542,10 +570,10 @@ async def every_answer(client: Client, job: dict[str, Any]) -> str:
 
 
 @defence(("workbench/supervisor/logs.py", "        lines = self.mask.lines(lines)\n", ""))
-@defence(("workbench/supervisor/logs.py", "self.mask.text(logger[:LONGEST_LOGGER])", "logger"))
+@defence(("workbench/supervisor/logs.py", "self.mask.text(logger)[:LONGEST_LOGGER]", "logger"))
 @defence(("workbench/server/app.py", "middlewares=[masked, outermost]", "middlewares=[outermost]"))
 @defence(("workbench/server/stream.py", "self._supervisor.logs.mask.json(dump(message))", "dump(message)"))
-@defence(("workbench/model/mask.py", "            line = _without_beginning(line, form)\n", "            pass\n"))
+@defence(("workbench/model/mask.py", "for mark in CUT.finditer(line)]", "for mark in ()]"))
 @defence(("workbench/model/mask.py", "(self.text(key) if foreign else key)", "key"))
 @defence(("workbench/model/mask.py", '{quote(value), quote(value, safe="")}', "set()"))
 @defence(("workbench/model/mask.py", "{value, repr(value)[1:-1]}", "{value}"))
@@ -580,18 +608,61 @@ async def test_fault_M7_no_secret_is_told_anywhere(start_worker: Any, tmp_path: 
         assert text.count("split ********") >= len(SECRETS)
 
 
-@defence(("workbench/cli/serve.py", "supervisor.failure.args = (", "_ = ("))
-def test_fault_M7_no_secret_is_in_the_error_of_an_agent_that_cannot_be_loaded(tmp_path: Path) -> None:
+def ended_with_secret(tmp_path: Path, arguments: list[str], source: str) -> "subprocess.CompletedProcess[str]":
+    """A command about an agent that knows a secret; it told nobody."""
     secret = SECRETS["VIDEOSDK_AUTH_TOKEN"]
-    (tmp_path / "bot.py").write_text("import os\nraise ValueError(os.environ['VIDEOSDK_AUTH_TOKEN'])\n")
+    (tmp_path / "bot.py").write_text(f"import os, threading\nsecret = os.environ['VIDEOSDK_AUTH_TOKEN']\n{source}\n")
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", "bot.py", "--no-tui", "--once"], cwd=tmp_path, capture_output=True,
-        text=True, check=False, timeout=WAIT_S,
+        [sys.executable, "-m", "workbench", *arguments, "--port", "0"], cwd=tmp_path, capture_output=True,
+        text=True, check=False, timeout=WAIT_S, stdin=subprocess.DEVNULL,
         env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), VIDEOSDK_AUTH_TOKEN=secret),
     )  # fmt: skip
+    assert_no_secret(done.stdout + done.stderr, "the output")
+    return done
+
+
+@defence(("workbench/supervisor/secrets.py", "error.args = (mask.text(str(error)),)", "pass"))
+@defence(
+    (
+        "workbench/cli/doctor/command.py",
+        "print(mask.json(_as_json(parsed, sections, failure, code)))",
+        "print(_as_json(parsed, sections, failure, code))",
+    )
+)
+@pytest.mark.parametrize("arguments", [
+    ["bot.py", "--no-tui", "--once"], ["doctor", "bot.py"], ["doctor", "--json", "bot.py"], ["options", "bot.py"],
+])  # fmt: skip
+def test_fault_M7_no_secret_is_in_the_error_of_an_agent_that_cannot_be_loaded(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    done = ended_with_secret(tmp_path, arguments, "raise ValueError(secret)")
     assert done.returncode == 3
     assert "ValueError: ********" in done.stderr
-    assert_no_secret(done.stderr, "the output")
+    if "--json" in arguments:
+        assert json.loads(done.stdout)["problem"][0].startswith("ValueError: ********")
+
+
+@defence(("workbench/cli/doctor/report.py", 'clean_text(self._mask.text(" ".join(', 'clean_text((" ".join('))
+@defence(("workbench/cli/doctor/report.py", "what = clean_text(self._mask.text(what))", "what = clean_text(what)"))
+@defence(
+    (
+        "workbench/cli/doctor/command.py",
+        "print(mask.json(_as_json(parsed, sections, failure, code)))",
+        "print(_as_json(parsed, sections, failure, code))",
+    )
+)
+@pytest.mark.parametrize("arguments", [["doctor", "bot.py"], ["doctor", "--json", "bot.py"]])
+def test_fault_M7_no_secret_is_in_the_report_of_the_doctor(tmp_path: Path, arguments: list[str]) -> None:
+    done = ended_with_secret(
+        tmp_path, arguments,
+        "name = __file__.replace('bot', secret)\n"
+        "exec(compile('import time\\ntime.sleep(2.5)', name, 'exec'))  # where it stands is told\n"
+        "threading.Thread(target=threading.Event().wait, name=secret, daemon=True).start()\n"
+        "async def entrypoint(ctx): pass",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "while loading: ********" in " ".join(done.stdout.split())
+    assert "--json" in arguments or "still loading bot.py: " in done.stdout
 
 
 @defence(("workbench/cli/serve.py", "self.supervisor.logs.mask.learn([token])", "pass"))
@@ -616,7 +687,7 @@ async def test_fault_M7_a_secret_that_replaced_another_in_its_file_is_hidden_onc
 
 @defence(("workbench/model/mask.py", "len(value) >= SHORTEST", "value"))
 async def test_fault_M7_a_secret_too_short_to_be_one_masks_no_ordinary_words(start_worker: Any) -> None:
-    worker = start_worker(AGENT, WORKBENCH_CONTROL_TOKEN="a")
+    worker = start_worker(AGENT, "--registry-url", "wss://user:a@registry.invalid")
     async with worker.client() as client:
         await until_ready(client)
         await run(client, "exec", code="print('a plain line')")
@@ -629,3 +700,137 @@ async def test_fault_M7_a_secret_that_is_a_word_of_ours_breaks_no_answer(start_w
     async with worker.client() as client:
         await until_ready(client)
         assert (await run(client, "return"))["status"] == "completed"
+
+
+@defence(("workbench/model/options.py", "len(text) >= SHORTEST and", "len(text) > 0 and"))
+@pytest.mark.parametrize("source", ["WORKBENCH_CONTROL_TOKEN", "VIDEOSDK_AUTH_TOKEN", "file"])
+def test_fault_M7_a_token_too_short_to_be_hidden_is_refused(start_worker: Any, tmp_path: Path, source: str) -> None:
+    (tmp_path / "token").write_text("abcde\n")
+    from_file = ["--control-token-file", str(tmp_path / "token")] if source == "file" else []
+    worker = start_worker(AGENT, *from_file, **({} if from_file else {source: "abcde"}))
+    assert worker.ended() == 2
+    assert "a token without blanks or line breaks, at least 6 characters long" in worker.output()
+    assert "abcde" not in worker.output()
+
+
+@defence(("workbench/model/mask.py", "([len(line)] if unfinished else [])", "[len(line)]"))
+async def test_fault_M7_a_secret_that_begins_with_a_name_hides_no_such_name(start_worker: Any) -> None:
+    worker = start_worker("ledger.py", WORKBENCH_CONTROL_TOKEN="ledger-2026-secret")
+    async with worker.client() as client:
+        await until_ready(client)
+        job = await client.dispatch("ledger", {"do": "return"})
+        ended = await until_ended(client, job["id"])
+        state = await until(client, lambda state: state)
+    assert ended["room_id"] == "ledger"
+    assert state.worker.agent_id == "ledger"
+    assert worker.output().count(HIDDEN) == 1  # that the option is set
+
+
+def masked(*secrets: str) -> Mask:
+    mask = Mask()
+    mask.learn(secrets)
+    return mask
+
+
+SECRET = "eyJhbGciOiJIUzI1NiJ9.canary"
+
+
+@defence(("workbench/model/mask.py", "self._beginning(line, before, end)", "None"))
+@pytest.mark.parametrize("limit", [15, 20, 27, 64, 70])
+def test_fault_M7_what_begins_where_a_text_was_cut_is_hidden_whatever_follows(limit: int) -> None:
+    for made in (cut, clean_text):
+        text = made(f"the {SECRET} {'x' * 50}", limit)
+        told = masked(SECRET).text(f"{text} (bot.py:3 in entrypoint)")
+        assert not any(SECRET[:n] in told for n in range(6, len(SECRET))), told
+        assert told.endswith(" (bot.py:3 in entrypoint)")
+
+
+@defence(("workbench/model/mask.py", 'value.get("partial") is True and not foreign', "False"))
+def test_fault_M7_a_message_that_is_being_written_does_not_tell_a_secret_bit_by_bit() -> None:
+    mask = masked(SECRET)
+    for length in range(6, len(SECRET)):
+        message = {"type": "message", "message": {"text": f"it is {SECRET[:length]}", "partial": True, "data": None}}
+        assert json.loads(mask.json(json.dumps(message)))["message"]["text"] == f"it is {HIDDEN}"
+    whole = {"type": "message", "message": {"text": f"it is {SECRET[:8]}", "partial": False, "data": None}}
+    assert json.loads(mask.json(json.dumps(whole))) == whole
+
+
+@defence(
+    (
+        "workbench/agent/problem.py",
+        "            break\n        lines.appendleft(short)",
+        "            pass\n        lines.appendleft(short)",
+    )
+)
+@defence(
+    (
+        "workbench/agent/problem.py",
+        '_last_lines("".join(traceback.format_exception(error)))',
+        '"".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]',
+    )
+)
+@pytest.mark.parametrize("more", range(0, 40, 4))
+def test_fault_M7_the_end_of_a_traceback_does_not_begin_within_a_secret(more: int) -> None:
+    error = ValueError(f"first\n{SECRET}\n" + ("x" * 99 + "\n") * 79 + "x" * (80 + more))
+    told = masked(SECRET).text(problem_of(error, "/").traceback)
+    assert len(told) <= 8000
+    assert not any(SECRET[-n:] in told for n in range(6, len(SECRET)))
+
+
+@defence(
+    (
+        "workbench/model/mask.py",
+        "max(start, end - len(self._forms[0])), end)",
+        "0, len(line))",
+    )
+)
+@pytest.mark.parametrize("end", ["", " \u2026 +1000 bytes"])
+def test_fault_M7_a_line_full_of_other_tokens_costs_no_more_than_any_line(end: str) -> None:
+    """Their beginnings are the same as that of ours: `{"alg":"HS256"}`."""
+    ours, calls = "eyJhbGciOiJIUzI1NiJ9." + "o" * 1000, 0
+    line = (b"eyJhbGciOiJIUzI1NiJ9.foreign " * 2500)[: 64 * 1024] + end.encode()
+    mask = masked(ours)
+
+    def count(frame: Any, event: str, function: Any) -> None:
+        nonlocal calls
+        calls += event == "c_call"
+
+    sys.setprofile(count)
+    try:
+        lines = mask.lines([line])
+    finally:
+        sys.setprofile(None)
+    assert lines == [line]
+    assert calls < 200
+
+
+@defence(("workbench/process/runner.py", "cut(repr(error.code), 200)", "repr(error.code)[:200]"))
+@defence(("workbench/agent/problem.py", "text = cut(text, LONGEST_ERROR)", "text = text[:LONGEST_ERROR]"))
+@defence(("workbench/process/records.py", "cut(name, 200)", "name[:200]"))
+@defence(("workbench/process/records.py", "cut(text, room)", "text[:room]"))
+@defence(("workbench/supervisor/rooms.py", "cut(said.text, LONGEST_TEXT)", "said.text[:LONGEST_TEXT]"))
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.exit({secret})",
+        "raise ValueError('x' * 7900 + {secret})",
+        "import logging\nlogging.getLogger('x' * 100 + {secret}).warning('a name')",
+        "log.warning('x' * (32 * 1024 - 100) + {secret})",
+        "async def main(): await ctx.room.send('x' * (256 * 1024 - 100) + {secret})",
+    ],
+    ids=["exit", "error", "name", "record", "message"],
+)
+async def test_fault_M7_a_secret_that_a_limit_goes_through_is_not_told(start_worker: Any, code: str) -> None:
+    secret = "canary-" + "".join(map(str, range(1000)))
+    worker = start_worker(AGENT, WORKBENCH_CONTROL_TOKEN=secret)
+    async with worker.client() as client:
+        await until_ready(client)
+        call = {"call": "main"} if "main" in code else {}
+        job = await run(client, "exec", code=code.format(secret=repr(secret).replace("canary", "can' 'ary")), **call)
+        answers = json.dumps(job) + await every_answer(client, job)
+        answers += json.dumps(await client.request("GET", f"/rooms/{job['room_id']}/messages"))
+    worker.process.send_signal(signal.SIGTERM)
+    worker.ended()
+    for text in (answers, worker.output()):
+        assert "canary" not in text
+        assert HIDDEN in text

@@ -1,6 +1,10 @@
 """Jobs that eat memory, themselves or in their children: warned of, then ended by their limit with the figure told."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,10 @@ import pytest
 from tests.conftest import wait_until
 from tests.defences import defence
 from tests.workers import begin, log_lines, of_worker, run, samples, until_ended, until_ready
+from workbench.process.child import Child
+from workbench.process.sampling import ProcFiles
+from workbench.process.tree import descendants
+from workbench.supervisor import memory
 
 AGENT = "running.py"
 
@@ -115,3 +123,42 @@ async def test_fault_B10_a_forked_child_of_the_job_is_not_counted_twice(start_wo
         await until_ready(client)
         job = await run(client, "fork worker", mb=150)
     assert (job["status"], job["reason"]) == ("completed", "returned")
+
+
+FORKS = """
+import os, sys, time
+hold = bytearray(b"x") * 120_000_000
+print("holds", flush=True)
+sys.stdin.readline()
+for _ in range(6):
+    if os.fork() == 0:
+        time.sleep(600)
+print("forked", flush=True)
+time.sleep(600)
+"""
+
+
+@defence(("workbench/supervisor/memory.py", " or known.helpers != tuple(child.helpers)", ""))
+def test_fault_B10_helpers_that_have_just_come_are_not_judged_by_what_was_known_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "EXACT_BEFORE_JUDGING_S", 600.0)  # all of this happens within that time
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdout.readline()
+        child = Child(1, 1, 0, Any)
+        child.pid, child.files = process.pid, ProcFiles(process.pid)
+        meter = memory.MemoryMeter()
+        alone = meter.refresh(child)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        child.helpers = descendants(process.pid)
+        figures = [meter.judged(child, meter.estimate(child)) for _ in range(2)]
+        os.killpg(process.pid, signal.SIGKILL)
+    child.close()
+    assert alone == pytest.approx(125, abs=20)
+    assert figures == pytest.approx([alone, alone], abs=40)

@@ -91,6 +91,31 @@ async def test_fault_B16_a_job_that_returned_before_it_could_hear_of_a_request_i
     assert [e["what"] for e in worker.entries()] == ["start", "finish"]
 
 
+@defence(
+    ("workbench/process/runner.py", 'end["seen"] = self.end_seen  # what', "# what"),
+    (
+        "workbench/process/runner.py",
+        "_close_s)\n        return end",
+        '_close_s)\n        return end | {"seen": self.end_seen}',
+    ),
+)
+async def test_fault_B16_a_request_while_the_callbacks_run_does_not_rename_the_end(
+    start_worker: Any, tmp_path: Path
+) -> None:
+    order = tmp_path / "order"
+    worker = start_worker(AGENT, ORDER=str(order))
+    async with worker.client() as client:
+        await until_ready(client)
+        job = await begin(client, worker, "slow farewell", "farewell")
+        await client.end_job(job["job"])
+        await until(client, lambda state: state.jobs[job["job"]].asked == "cancel")
+        order.write_text("end")
+        ended = await until_ended(client, job["job"])
+        told = [line.text for line in await log_lines(client) if line.text.startswith("late: ")]
+    assert (ended["status"], ended["reason"]) == ("completed", "returned")
+    assert told == [f"late: {job['job']}: {LATE}"]
+
+
 @defence(("workbench/server/app.py", "supervisor.end_job(found.id)  # one that", "# one that"))
 async def test_fault_B16_a_request_that_comes_after_the_end_is_refused_and_recorded(
     start_worker: Any, tmp_path: Path

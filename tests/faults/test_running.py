@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import AGENTS, WAIT_S, Worker, wait_until
 from tests.defences import defence
-from tests.workers import begin, run, until_ended, until_ready, until_written
+from tests.workers import begin, run, send, until_ended, until_ready, until_written
 
 AGENT = "running.py"
 pytestmark = pytest.mark.timeout(120)  # a bound on hanging
@@ -172,7 +172,6 @@ async def test_fault_B11_a_daemon_dies_with_its_job_and_not_before(start_worker:
         wait_until(lambda: not psutil.pid_exists(one["helper"]), "the first daemon is gone")
         assert psutil.pid_exists(two["helper"])
     for _ in range(2):
-        worker.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.1)  # two of the same signal at once would be one
+        send(worker, signal.SIGTERM)
     worker.ended()
     wait_until(lambda: not psutil.pid_exists(two["helper"]), "the second daemon is gone")

@@ -416,7 +416,6 @@ def printed(reader: Reader) -> list[tuple[str, str]]:
 
 @pytest.mark.option("initialize_timeout")
 @defence(
-    ("workbench/model/pool.py", "now.mono + self._desk.options.initialize_timeout)", "now.mono + 3600.0)"),
     (
         "workbench/model/pool.py",
         "deadline = now.mono + self._desk.options.initialize_timeout",

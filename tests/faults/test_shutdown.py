@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import WAIT_S, Worker, wait_until
 from tests.defences import defence
-from tests.workers import begin, nothing_is_left, run, until, until_ready, until_written
+from tests.workers import begin, nothing_is_left, run, send, until, until_ready, until_written
 from workbench.client.client import ClientError
 
 AGENT = "leaving.py"
@@ -130,8 +130,7 @@ async def test_fault_F3_a_job_that_refuses_to_go_is_killed(
         await until_ready(client)
         await begin(client, worker, "stubborn")
         for _ in range(signals):
-            worker.process.send_signal(signal.SIGTERM)
-            await asyncio.sleep(0.05)  # two of the same signal at once would be one
+            send(worker, signal.SIGTERM)
     assert worker.ended() == code
     assert "drain_cut" in worker.output()
     nothing_is_left(worker)

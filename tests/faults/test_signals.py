@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Worker, tagged, wait_until
 from tests.defences import defence
-from tests.workers import begin, of_worker, processes, until, until_ended, until_ready
+from tests.workers import begin, of_worker, processes, send, until, until_ended, until_ready
 from workbench.client.client import Client, ClientError
 
 AGENT = "leaving.py"
@@ -23,41 +23,55 @@ NOT_HELD = ("workbench/cli/signals.py", "sigmask(signal.SIG_BLOCK, HELD)", "sigm
 pytestmark = pytest.mark.timeout(180)  # a bound on hanging
 
 
-async def jobs_one_after_the_other(client: Client) -> list[str]:
-    """Until the worker takes no more: the ids of those that it took."""
-    taken: list[str] = []
+@dataclass
+class Done:
+    """What was done meanwhile: jobs by their id, and how often anything was asked for and answered."""
+
+    jobs: list[str] = field(default_factory=list)
+    times: int = 0
+
+
+async def jobs_one_after_the_other(client: Client, done: Done) -> None:
+    """Until the worker takes no more."""
     try:
         while True:
-            taken.append((await client.dispatch(None, {"do": "return"}))["id"])
-            await until_ended(client, taken[-1])
+            done.jobs.append((await client.dispatch(None, {"do": "return"}))["id"])
+            await until_ended(client, done.jobs[-1])
+            done.times += 1
     except (ClientError, TimeoutError, KeyError):
-        return taken
+        return
 
 
-async def idle_processes_that_die(client: Client) -> list[str]:
+async def idle_processes_that_die(client: Client, done: Done) -> None:
     """Kill them one after the other, while they are replaced."""
     try:
         while True:
             for process in await processes(client, "idle"):
-                await client.kill_process(process["pid"])
+                try:
+                    await client.kill_process(process["pid"])
+                    done.times += 1
+                except ClientError as error:
+                    if error.status != 404:  # it was killed a moment ago
+                        raise
             await asyncio.sleep(0.01)
     except ClientError:
-        return []
+        return
 
 
-async def reloads(client: Client) -> list[str]:
+async def reloads(client: Client, done: Done) -> None:
     """Load the agent again and again."""
     try:
         while True:
             await client.reload()
+            done.times += 1
             await asyncio.sleep(0.1)
     except ClientError:
-        return []
+        return
 
 
-async def nothing(client: Client) -> list[str]:
+async def nothing(client: Client, done: Done) -> None:
     """Idle."""
-    return []
+    done.times = 1
 
 
 @pytest.mark.parametrize("busy", [nothing, jobs_one_after_the_other, reloads, idle_processes_that_die])
@@ -69,13 +83,16 @@ async def test_fault_F5_a_signal_at_a_random_moment_is_never_lost(start_worker: 
         await asyncio.to_thread(wait_until, lambda: os.path.exists(worker.socket), "it listens")
         async with worker.client() as client:
             await until_ready(client)
-            doing = asyncio.ensure_future(busy(client))
+            done = Done()
+            doing = asyncio.ensure_future(busy(client, done))
+            await asyncio.to_thread(wait_until, lambda: done.times or doing.done(), "it is busy")
             await asyncio.sleep(random.Random(f"{busy.__name__} {seed}").uniform(0, 0.6))
             worker.process.send_signal(signal.SIGTERM)
             code = await asyncio.to_thread(worker.ended)
-            taken = await doing
+            await doing
         assert code == 0, f"seed {seed}"
-        for job_id in taken:
+        assert done.times, f"seed {seed}: nothing was done meanwhile"
+        for job_id in done.jobs:
             assert [e["what"] for e in worker.entries() if e["job"] == job_id] == ["start", "finish"], f"seed {seed}"
 
     await asyncio.gather(*(signalled(worker, seed) for worker, seed in zip(workers, SEEDS, strict=True)))
@@ -125,16 +142,9 @@ async def test_fault_F5_a_third_signal_ends_even_a_worker_whose_loop_stands(brok
         await until_ready(client)
         await begin(client, worker, "deaf")
     for _ in range(3):
-        worker.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not pending(worker.process.pid), "the signal was taken")
+        send(worker, signal.SIGTERM)
     assert worker.ended() == 143
     wait_until(lambda: not tagged(worker.tag), "nothing is left")
-
-
-def pending(pid: int) -> int:
-    """The signals that wait to be delivered to a process, as bits."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines() if psutil.pid_exists(pid) else []
-    return sum(int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd"))
 
 
 @defence(NOT_HELD)

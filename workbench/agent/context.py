@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.agent.room import Room
 from workbench.model.errors import UsageError, nearest
-from workbench.model.jsontext import dump, plain
+from workbench.model.jsontext import MAX_REPORT_BYTES, dump, plain
 
 log = logging.getLogger("workbench.job")
 
@@ -22,7 +22,6 @@ ROOM_SDK_ONLY = frozenset(
     " send_logs_to_dashboard dashboard_log_level traces metrics logs observability transport_mode websocket"
     " webrtc".split()
 )
-MAX_REPORT_BYTES = 4096
 
 
 class RoomOptions:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 from workbench.agent.context import JobContext, ProcessInfo
 from workbench.model.errors import AgentError
 from workbench.model.options import Options
+from workbench.model.text import cut
 
 Entrypoint = Callable[[JobContext], Awaitable[Any]]
 Prewarm = Callable[[ProcessInfo], Any]
@@ -112,7 +113,7 @@ def check_entrypoint(entrypoint: Any) -> None:
     Raises:
         AgentError: not callable, not a coroutine function, or it does not take one context.
     """
-    name = str(getattr(entrypoint, "__qualname__", "") or f"{entrypoint!r:.80}")
+    name = str(getattr(entrypoint, "__qualname__", "") or f"{cut(repr(entrypoint), 80)}")
     what = "the entrypoint" if name == "entrypoint" else f"the entrypoint {name}"
     if not callable(entrypoint):
         raise AgentError(f"{what} is not callable; write `async def entrypoint(ctx):`")
@@ -135,7 +136,7 @@ def check_entrypoint(entrypoint: Any) -> None:
 
 def _check_maker(jobctx: Any) -> None:
     if not callable(jobctx):
-        raise AgentError(f"jobctx must be a JobContext or a callable that makes one, not {jobctx!r:.80}")
+        raise AgentError(f"jobctx must be a JobContext or a callable that makes one, not {cut(repr(jobctx), 80)}")
     if inspect.iscoroutinefunction(jobctx):
         raise AgentError("jobctx must be a plain function that makes a JobContext, not an async one")
     if not _takes(jobctx):
@@ -144,7 +145,7 @@ def _check_maker(jobctx: Any) -> None:
 
 def _check_prewarm(prewarm: Any) -> None:
     if not callable(prewarm):
-        raise AgentError(f"prewarm must be callable, not {prewarm!r:.80}")
+        raise AgentError(f"prewarm must be callable, not {cut(repr(prewarm), 80)}")
     if not _takes(prewarm, object()):
         raise AgentError("prewarm must take one argument, the process")
 

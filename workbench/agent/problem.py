@@ -4,17 +4,20 @@ import linecache
 import os
 import re
 import traceback
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
 
 from workbench.model.errors import AgentError, UsageError, WorkbenchError
 from workbench.model.options import OptionsError
+from workbench.model.text import cut
 
 AROUND = 2
 LONGEST_MESSAGE = 2000
 LONGEST_TRACEBACK = 8000
 LONGEST_LINE = 200
+LONGEST_ERROR = 8000  # and its place beside it: a job's error is 8 KB
 # Whose messages need no name of the exception in front: they are ours, or say it all.
 OURS = frozenset({"", "AgentError", "OptionsError", "UsageError", "sys.exit"})
 SECRET = re.compile(r"""((?:auth|control)_token["']?\s*[=:]\s*\w{0,2}(["'])).*?(?=\2|$)""")
@@ -48,7 +51,7 @@ class Problem:
         made = cls(**{**data, "source": [(int(n), str(text)) for n, text in data.get("source", [])]})
         for name, default in asdict(cls("", "")).items():
             if type(getattr(made, name)) is not type(default):
-                raise TypeError(f"{name!r} of a problem is {getattr(made, name)!r:.40}")
+                raise TypeError(f"{name!r} of a problem is {cut(repr(getattr(made, name)), 40)}")
         return made
 
     @property
@@ -76,7 +79,7 @@ class Problem:
 
 def problem_of(error: BaseException, root: str) -> Problem:
     """Describe an error that ended the loading of a file below `root`."""
-    made = Problem(type(error).__name__, _message(error)[:LONGEST_MESSAGE])
+    made = Problem(type(error).__name__, cut(_message(error), LONGEST_MESSAGE))
     if isinstance(error, WorkbenchError):
         made.exit_code = error.exit_code if isinstance(error, AgentError | UsageError) else 3
     if isinstance(error, OptionsError):
@@ -88,7 +91,7 @@ def problem_of(error: BaseException, root: str) -> Problem:
     else:
         _place(made, error.__traceback__, root)
     made.source = source_around(made.file, made.line)
-    made.traceback = _hide_secrets("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])
+    made.traceback = _hide_secrets(_last_lines("".join(traceback.format_exception(error))))
     return made
 
 
@@ -112,10 +115,10 @@ def user_frame(trace: TracebackType | None, root: str) -> tuple[str, int, str] |
 
 
 def error_line(error: BaseException, root: str) -> str:
-    """`ValueError: boom (bot.py:38 in entrypoint)`, at most 8 KB of it."""
+    """`ValueError: boom (bot.py:38 in entrypoint)`, of the error at most 8 KB."""
     message = _message(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    text = text[:8192]
+    text = cut(text, LONGEST_ERROR)
     frame = user_frame(error.__traceback__, root)
     if frame is None:
         return text
@@ -139,14 +142,26 @@ def _message(error: BaseException) -> str:
 
 def _repr(value: object) -> str:
     try:
-        return f"{value!r:.200}"
+        return cut(repr(value), 200)
     except BaseException as broken:  # as above
         return f"{type(value).__name__} object, which cannot be shown: {type(broken).__name__}"
 
 
 def _short(line: str) -> str:
     line = _hide_secrets(line.rstrip("\n"))
-    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "\u2026"
+    return cut(line, LONGEST_LINE)
+
+
+def _last_lines(text: str) -> str:
+    """The end of a traceback: whole lines, because one that begins within a secret would tell the rest of it."""
+    lines, room = deque[str](), LONGEST_TRACEBACK
+    for line in reversed(text.splitlines(keepends=True)):
+        short = line if len(line) <= LONGEST_MESSAGE else cut(line, LONGEST_MESSAGE) + "\n"
+        room -= len(short)
+        if room < 0:
+            break
+        lines.appendleft(short)
+    return "".join(lines)
 
 
 def _hide_secrets(text: str) -> str:

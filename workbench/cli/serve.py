@@ -29,6 +29,7 @@ from workbench.model.settings import Settings
 from workbench.model.state import Job
 from workbench.process.reaper import become_subreaper
 from workbench.supervisor.last_steps import Step, ended
+from workbench.supervisor.secrets import masked
 from workbench.supervisor.worker import Supervisor
 
 LAST_S = 15.0  # the last steps may take this long, each within a bound of its own
@@ -121,8 +122,7 @@ class Serve:
             await supervisor.last.take(Step("the side tasks", lambda: ended(*side)), *self.doors.last_steps())
             leave_within(LEAVE_S, self._code_at_last)
         if supervisor.failure is not None and code in (0, supervisor.failure.exit_code):  # else a signal decided
-            supervisor.failure.args = (supervisor.logs.mask.text(str(supervisor.failure)),)  # it quotes the agent
-            raise supervisor.failure
+            raise masked(supervisor.failure, supervisor.logs.mask)
         if self.parsed.once and code == 0:
             return 0 if self.once_job is not None and self.once_job.status == "completed" else 1
         return code

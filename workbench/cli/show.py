@@ -12,6 +12,7 @@ from workbench.cli.parser import given_flags
 from workbench.model.errors import WorkbenchError
 from workbench.model.text import clean_text
 from workbench.process.reaper import become_subreaper
+from workbench.supervisor.secrets import masked
 from workbench.supervisor.worker import Supervisor
 
 
@@ -23,7 +24,7 @@ def show_options(parsed: Namespace) -> int:
     become_subreaper()
     asyncio.run(_load(supervisor))
     if supervisor.failure is not None:
-        raise supervisor.failure
+        raise masked(supervisor.failure, supervisor.logs.mask)
     table = supervisor.settings.table()
     rows = [
         (name, _value(name, item["value"]), item["unit"], clean_text(item["origin"])) for name, item in table.items()

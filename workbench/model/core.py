@@ -105,7 +105,8 @@ class Core:
 
     def job_reported(self, process_id: int, job_id: str, fields: dict[str, Any], now: Now) -> None:
         """`ctx.report()`."""
-        if self.jobs.of(process_id, job_id, "report", now) is not None:
+        job = self.jobs.of(process_id, job_id, "report", now)
+        if job is not None and self.jobs.report_fits(job, fields, now):
             self.desk.tell(ev.JobReported(at=now.at, id=job_id, fields=fields))
 
     def job_over(self, process_id: int, job_id: str, attempt: int, said: End, seen: bool, now: Now) -> None:
@@ -280,6 +281,9 @@ class Core:
     def set_options(self, options: Options, now: Now) -> None:
         """Options changed live."""
         self.desk.options = options
+        for process in self.pool.available("idle"):
+            if self._worn(process):
+                self.pool.dismiss(process, "it has run as many jobs as max_jobs_per_process now allows", now)
         self._settle(now)
 
     def load_measured(self, load: float | None, now: Now) -> None:
@@ -338,10 +342,14 @@ class Core:
         if self.jobs.held_by(process) is None:  # no end of a job tells of it
             text = f"process {process.pid} is killed: what its job left behind uses {words}"
             self.desk.tell(ev.Noted(at=now.at, level="WARNING", text=text))
+            self.pool.slots[process_id].expected = True  # it is no failure to start either
         self.doom(process_id, "oom_limit", words, now)
 
     def _reusable(self, process: Process) -> bool:
-        most = self.options.max_jobs_per_process
         if process.generation != self.state.worker.generation or self.pool.slots[process.id].going:
             return False
-        return (most == 0 or process.jobs_done < most) and self.closing.stop_code is None
+        return not self._worn(process) and self.closing.stop_code is None
+
+    def _worn(self, process: Process) -> bool:
+        most = self.options.max_jobs_per_process
+        return 0 < most <= process.jobs_done

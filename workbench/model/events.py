@@ -214,6 +214,7 @@ class Sampled(Event):
     log_lines: int
     log_lines_dropped: int
     log_lines_kept: int = 0
+    log_bytes_cut: int = 0
 
 
 # --- jobs ---------------------------------------------------------------------------------------

@@ -160,6 +160,7 @@ def _sampled(state: "State", event: ev.Sampled) -> None:
     state.counters["log_lines"] = event.log_lines
     state.counters["log_lines_dropped"] = event.log_lines_dropped
     state.counters["log_lines_kept"] = event.log_lines_kept
+    state.counters["log_bytes_cut"] = event.log_bytes_cut
     for key, figures in event.processes.items():
         process = state.processes.get(int(key))
         if process is not None:

@@ -7,6 +7,7 @@ from workbench.model import effects as fx
 from workbench.model import events as ev
 from workbench.model.desk import Desk, Now
 from workbench.model.ending import End, from_exit, from_report
+from workbench.model.jsontext import MAX_REPORT_BYTES, dump
 from workbench.model.ladder import Ladder, effect_of
 from workbench.model.pool import Pool, Slot
 from workbench.model.state import Job, Process
@@ -33,6 +34,7 @@ class Jobs:
         self.ladders: dict[str, Ladder] = {}
         self.launches: dict[str, Launch] = {}
         self.began: dict[str, float] = {}  # when the entrypoint began, of jobs that may still time out
+        self.overfull: dict[str, int] = {}  # reports that were left out, of jobs that report too much
 
     # --- news -----------------------------------------------------------------------------------
 
@@ -77,10 +79,22 @@ class Jobs:
             self.began[job.id] = now.mono
         return True
 
+    def report_fits(self, job: Job, fields: dict[str, Any], now: Now) -> bool:
+        """It can be shown with what the job has reported before: every snapshot holds all of it."""
+        size = len(dump({**job.report, **fields}))
+        if size <= MAX_REPORT_BYTES:
+            return True
+        self.overfull[job.id] = self.overfull.get(job.id, 0) + 1
+        if self.overfull[job.id] == 1:
+            text = f"{job.id}: report() not shown: {size} bytes with what it has reported before, "
+            text += f"at most {MAX_REPORT_BYTES}; nor are others that do not fit"
+            self._desk.tell(ev.Noted(at=now.at, level="WARNING", text=text))
+        return False
+
     def over(self, job: Job, attempt: int, said: End, seen: bool, now: Now) -> bool:
         """The child says how its entrypoint ended, or why it could not begin; False for an earlier attempt."""
         if attempt != job.attempt + (job.status == "starting"):
-            self._desk.tell(ev.LateReport(at=now.at, id=job.id, text=f"{said.reason} of attempt {attempt}"))
+            self._late(job.process_id or 0, job.id, f"{said.reason} of attempt {attempt}", now)
             return False
         ladder = self.ladders.get(job.id)
         asked = ladder.reason if ladder is not None else None
@@ -129,7 +143,7 @@ class Jobs:
         for job_id, ladder in self.ladders.items():
             process_id = self._state.jobs[job_id].process_id or 0
             while ladder.next_due is not None and now.mono >= ladder.next_due:
-                rung = ladder.step()
+                rung = ladder.step(now.mono)
                 self._desk.tell(ev.JobEndAsked(at=now.at, id=job_id, rung=rung, why=ladder.reason))
                 self._desk.want(effect_of(rung, process_id, job_id, ladder.reason))
 
@@ -163,7 +177,7 @@ class Jobs:
         job = self._state.jobs.get(job_id)
         if job is not None and job.active and job.process_id == process_id:
             return job
-        self._desk.tell(ev.LateReport(at=now.at, id=job_id, text=f"{what} from process {process_id} came too late"))
+        self._late(process_id, job_id, f"{what} from process {process_id} came too late", now)
         return None
 
     def held_by(self, process: Process) -> Job | None:
@@ -173,7 +187,7 @@ class Jobs:
 
     def end(self, job: Job, end: End, now: Now) -> None:
         """Once and for ever."""
-        tables: tuple[dict[str, Any], ...] = (self.ladders, self.launches, self.began)
+        tables: tuple[dict[str, Any], ...] = (self.ladders, self.launches, self.began, self.overfull)
         for table in tables:
             table.pop(job.id, None)
         self._desk.tell(
@@ -183,6 +197,16 @@ class Jobs:
             )
         )  # fmt: skip
         self._desk.want(fx.CloseRoom(job.id))
+
+    def _late(self, process_id: int, job_id: str, text: str, now: Now) -> None:
+        """Note a message that concerns nobody any more: the 1st, 2nd, 4th ... of a process. What a job left behind
+        in it may go on for ever."""
+        count = 1
+        if (slot := self._pool.slots.get(process_id)) is not None:
+            count = slot.late = slot.late + 1
+        if count.bit_count() == 1:
+            text += f"; {count} of such so far" if count > 1 else ""
+            self._desk.tell(ev.LateReport(at=now.at, id=job_id, text=text))
 
     def _try_again(self, job: Job, slot: Slot, now: Now) -> bool:
         """Launch a job anew whose process died before the entrypoint began, if that may not be the job's doing."""

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 MAX_DEPTH = 64
+MAX_REPORT_BYTES = 4096  # of all that a job shows of its progress
 
 
 def parse(text: str | bytes) -> Any:

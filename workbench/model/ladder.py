@@ -36,9 +36,10 @@ class Ladder:
         """When the next rung is due; None when all are taken."""
         return self.due[self.rung] if self.rung < len(RUNGS) else None
 
-    def step(self) -> str:
-        """Take the next rung; its name."""
-        name = RUNGS[self.rung]
+    def step(self, now: float) -> str:
+        """Take the next rung; its name. If that is late, as after a standstill, the rungs after it are later, too."""
+        name, late_s = RUNGS[self.rung], now - self.due[self.rung]
+        self.due = [due + late_s if number > self.rung else due for number, due in enumerate(self.due)]
         self.rung += 1
         return name
 

@@ -1,5 +1,6 @@
 """What must never be told: the values of secrets, masked in every text that leaves the worker."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ SHORTEST = 6  # characters; a shorter secret would mask ordinary words
 OURS = frozenset({"type", "status", "state", "reason"})  # fields that hold words of ours only
 FOREIGN = frozenset({"metadata", "report", "fields", "data"})  # objects whose keys are an agent's or a caller's
 ENDINGS = ("_TOKEN", "_SECRET", "_KEY", "_PASSWORD")
-CUT = (b"\xe2\x80\xa6", b" \xe2\x80\xa6")  # how a text goes on where it was cut
+CUT = re.compile(b" ?\xe2\x80\xa6")  # how a text goes on where it was cut: with the mark of `text.cut` and its like
 
 
 def is_secret_variable(name: str) -> bool:
@@ -22,13 +23,17 @@ def is_secret_variable(name: str) -> bool:
 
 
 class Mask:
-    """Knows the secrets and hides them: as they are, as Python, JSON and URLs write them, and cut at a text's end."""
+    """Knows the secrets and hides them: as they are, and as Python, JSON and URLs write them.
+
+    The beginning of one is hidden only where a text was cut, as its mark tells: elsewhere it may be a word as any.
+    """
 
     def __init__(self) -> None:
         self._values: set[str] = set()
         self._forms: list[bytes] = []
         self._heads: list[bytes] = []  # how a form begins: what all text is searched for
         self._pattern: re.Pattern[bytes] | None = None
+        self._begins: re.Pattern[bytes] | None = None
 
     def learn(self, values: Iterable[str | None]) -> None:
         """These are secrets from now on, and stay so: what was replaced may still be printed."""
@@ -40,6 +45,7 @@ class Mask:
         self._forms = sorted(forms, key=len, reverse=True)
         self._heads = sorted({form[:SHORTEST] for form in forms})
         self._pattern = re.compile(b"|".join(map(re.escape, self._forms)))
+        self._begins = re.compile(b"(?=" + b"|".join(map(re.escape, self._heads)) + b")")  # also one within another
 
     def lines(self, lines: list[bytes]) -> list[bytes]:
         """As many lines, without secrets."""
@@ -47,12 +53,16 @@ class Mask:
             return lines
         return [self._hide(line) for line in lines]
 
-    def text(self, text: str) -> str:
-        """The text without secrets."""
+    def text(self, text: str, unfinished: bool = False) -> str:
+        """The text without secrets.
+
+        Args:
+            unfinished: more of it will be told later, so it may end within a secret.
+        """
         if not self._heads:
             return text
         raw = text.encode("utf-8", "surrogatepass")
-        return self._hide(raw).decode("utf-8", "surrogatepass") if self._suspects(raw) else text
+        return self._hide(raw, unfinished).decode("utf-8", "surrogatepass") if self._suspects(raw) else text
 
     def json(self, text: str) -> str:
         """A JSON text without secrets in its values and in the keys that are not ours."""
@@ -63,24 +73,38 @@ class Mask:
     def _suspects(self, raw: bytes) -> bool:
         return any(map(raw.__contains__, self._heads))
 
-    def _hide(self, line: bytes) -> bytes:
+    def _hide(self, line: bytes, unfinished: bool = False) -> bytes:
         assert self._pattern is not None
         line = self._pattern.sub(HIDDEN.encode(), line)
-        for form in self._forms:
-            line = _without_beginning(line, form)
-        return line
+        ends = [mark.start() for mark in CUT.finditer(line)] + ([len(line)] if unfinished else [])
+        parts, done = [], 0
+        for before, end in itertools.pairwise([0, *ends]):
+            at = self._beginning(line, before, end)
+            if at is not None:
+                parts += [line[done:at], HIDDEN.encode()]
+                done = end
+        return b"".join([*parts, line[done:]])
 
-    def _value(self, value: Any, foreign: bool = False) -> Any:
+    def _beginning(self, line: bytes, start: int, end: int) -> int | None:
+        """Where, after `start`, a secret begins that goes on at least until `end`; only what can reach is looked at."""
+        assert self._begins is not None
+        for begin in self._begins.finditer(line, max(start, end - len(self._forms[0])), end):
+            if any(form.startswith(line[begin.start() : end]) for form in self._forms):
+                return begin.start()
+        return None
+
+    def _value(self, value: Any, foreign: bool = False, unfinished: bool = False) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value, unfinished)
         if isinstance(value, list):
             return [self._value(item, foreign) for item in value]
         if not isinstance(value, dict):
             return value
+        unfinished = value.get("partial") is True and not foreign  # a message that is still being written
         return {
             (self.text(key) if foreign else key): item
             if key in OURS and isinstance(item, str) and not foreign
-            else self._value(item, foreign or key in FOREIGN)
+            else self._value(item, foreign or key in FOREIGN, unfinished)
             for key, item in value.items()
         }
 
@@ -89,14 +113,3 @@ def _forms(value: str) -> set[str]:
     written = {value, repr(value)[1:-1]}
     as_json = {json.dumps(text, ensure_ascii=ascii)[1:-1] for text in written for ascii in (True, False)}
     return written | as_json | {quote(value), quote(value, safe="")}
-
-
-def _without_beginning(line: bytes, form: bytes) -> bytes:
-    """The line without the beginning of a secret that it was cut in."""
-    at = line.find(form[:SHORTEST])
-    while at >= 0:
-        end = at + next(n for n in range(len(form), 0, -1) if line.startswith(form[:n], at))
-        if end == len(line) or line.startswith(CUT, end):
-            return line[:at] + HIDDEN.encode() + line[end:]
-        at = line.find(form[:SHORTEST], at + 1)
-    return line

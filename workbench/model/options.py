@@ -13,13 +13,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from workbench.model.errors import LONGEST_NAME, UsageError, nearest
+from workbench.model.mask import HIDDEN, SHORTEST
+from workbench.model.text import cut
 
 Effect = Literal["now", "next job", "restart"]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Fields of the VideoSDK SDK's own Options that have no meaning here: taken, kept, named once in a warning.
 SDK_ONLY = frozenset({"executor_type", "permissions", "signaling_base_url", "termination_timeout"})
-HIDDEN = "********"
+TOKEN_WORDS = f"a token without blanks or line breaks, at least {SHORTEST} characters long"
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
 
 
@@ -29,7 +31,7 @@ class OptionsError(UsageError):
     def __init__(self, problems: list[tuple[str, str]], source: str = "") -> None:
         self.problems = problems
         where = f" ({source})" if source else ""
-        super().__init__("; ".join(f"{name[:LONGEST_NAME]}{where}: {text}" for name, text in problems))
+        super().__init__("; ".join(f"{cut(name, LONGEST_NAME)}{where}: {text}" for name, text in problems))
 
 
 def _share(value: float) -> float:
@@ -38,10 +40,15 @@ def _share(value: float) -> float:
     return value
 
 
+def is_token(text: str) -> bool:
+    """It can be a token: it is long enough to be hidden wherever it is told, without hiding ordinary words."""
+    return len(text) >= SHORTEST and text.isprintable() and not any(map(str.isspace, text))
+
+
 def _token(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    if not text or text != "".join(text.split()) or not text.isprintable():
-        raise ValueError("a token without blanks or line breaks")
+    if not is_token(text):
+        raise ValueError(TOKEN_WORDS)
     return value
 
 
@@ -275,7 +282,7 @@ def _given(name: str, value: object) -> str:
         text = repr(value)
     except Exception:  # an object of the agent's that cannot even be shown
         text = f"a {type(value).__name__}"
-    return HIDDEN if name in SECRETS else _CREDENTIALS.sub(HIDDEN, text)[:LONGEST_NAME]
+    return HIDDEN if name in SECRETS else cut(_CREDENTIALS.sub(HIDDEN, text), LONGEST_NAME)
 
 
 def allowed(name: str) -> str:
@@ -304,7 +311,7 @@ def allowed(name: str) -> str:
         return "a host's name or address, for example 127.0.0.1 or ::"
     if name.endswith("_file"):
         return "the path of a file"
-    return "a token without blanks or line breaks" if name in SECRETS else "a text that is not empty"
+    return TOKEN_WORDS if name in SECRETS else "a text that is not empty"
 
 
 def _choices(name: str) -> tuple[str, ...]:

@@ -10,13 +10,15 @@ from workbench.model.desk import Desk, Now
 from workbench.model.state import Process
 from workbench.model.surplus import STAY_S, Surplus
 
-MIN_UPTIME_S = 5.0  # a process that dies sooner after it was ready, without having had a job, counts as a failure
+MIN_UPTIME_S = 5.0  # a process that dies sooner after it was ready, and not while it has a job, counts as a failure
 LEAVE_S = 5.0  # a process that has had no job may take this long to leave
 LEAVE_AT_LEAST_S = 1.0  # one that has had a job, if `close_timeout` is less
 BOOT_TRIES = 3  # deaths before the first process ever became ready, until the boot counts as failed
 PROBE_EVERY_S = 30.0  # when degraded
 STARTING = 8  # processes that start at the same time, as long as a start costs next to nothing
 SLOW_START_S = 0.5  # from this long on, each that starts needs a CPU to itself
+STARTS_WITHIN_S = 5.0  # one that takes longer, and twice as long as the last that did it, waits for something else
+LEAVES_WITHIN_S = 1.0  # for one that takes longer nobody waits
 
 
 @dataclass(slots=True)
@@ -25,10 +27,13 @@ class Slot:
 
     born: float
     deadline: float | None = None  # of starting, or of leaving
+    awaited_until: float | None = None  # others wait for it until then, if it starts or leaves
+    overdue: bool = False  # they do so no longer
     ready_at: float | None = None  # since then it could have had a job
     doom: str | None = None
     doom_words: str = ""
     expected: bool = False  # we told it to leave, or killed it for no fault of its own
+    late: int = 0  # messages for a job that it has no more
     lost: bool = False  # it is dead or out of reach, and its end not told yet
 
     @property
@@ -62,7 +67,7 @@ class Pool:
         self.probing = 0
         self.methods: dict[int, str] = {}
         self.cpus = STARTING  # that this worker may use
-        self._starts_slowly = False
+        self._start_s = 0.0  # how long the last start took
         self.ever_ready = False
         self.boot_deaths = 0
         self.ending = False  # no process is made for idling any more
@@ -88,6 +93,7 @@ class Pool:
         since = self._surplus.since
         return [
             *(slot.deadline for slot in self.slots.values()),
+            *(slot.awaited_until for slot in self.slots.values()),
             held if held and waits else None,
             since + self._stay_s() if since is not None else None,
         ]
@@ -115,18 +121,24 @@ class Pool:
     def _short(self) -> bool:
         if not self.serving or self.closed or self._ready() >= self._target():
             return False
-        alive = sum(p.generation != self.probing for p in self._state.processes.values())
-        return alive < self._desk.options.max_processes  # those that are still leaving count, too
+        most = self._desk.options.max_processes
+        alive = [p for p in self._state.processes.values() if p.generation != self.probing]
+        # Those that have just begun to leave count, too. A job does not wait for what another's threads still do,
+        # as long as no more are left over than may run.
+        left_over = sum(p.state == "stopping" and self.slots[p.id].overdue for p in alive)
+        return len(alive) - min(left_over, most) < most
 
     def _may_boot(self) -> bool:
         """Slow starts share no CPU: all at once, each would take many times what `initialize_timeout` is set for."""
-        starting = sum(p.generation != self.probing for p in self.available("starting"))
-        slow = self._starts_slowly or self.methods[self.serving] == "spawn"
-        return starting < (self.cpus if slow else STARTING)
+        starting = [self.slots[p.id] for p in self.available("starting") if p.generation != self.probing]
+        if self._start_s < SLOW_START_S and self.methods[self.serving] != "spawn":
+            return len(starting) < STARTING
+        return sum(not slot.overdue for slot in starting) < self.cpus  # one that hangs uses no CPU
 
     def _spawn(self, generation: int, now: Now) -> None:
         process_id, self._next = self._next, self._next + 1
-        self.slots[process_id] = Slot(now.mono, now.mono + self._desk.options.initialize_timeout)
+        self.slots[process_id] = Slot(now.mono)
+        self._begin_start(self.slots[process_id], now)
         method = self.methods[generation]
         self._desk.tell(ev.ProcessSpawning(at=now.at, id=process_id, generation=generation, start_method=method))
         if self.backoff.degraded and generation == self.serving:
@@ -147,13 +159,18 @@ class Pool:
         slot = self.slots[process_id]
         slot.born = now.mono
         if slot.deadline is not None and not slot.condemned:
-            slot.deadline = now.mono + self._desk.options.initialize_timeout
+            self._begin_start(slot, now)
+
+    def _begin_start(self, slot: Slot, now: Now) -> None:
+        slot.deadline = now.mono + self._desk.options.initialize_timeout
+        slot.awaited_until, slot.overdue = now.mono + max(STARTS_WITHIN_S, 2 * self._start_s), False
 
     def ready(self, process_id: int, now: Now) -> None:
         """It has started."""
         slot = self.slots[process_id]
         slot.deadline, slot.ready_at, self.ever_ready = None, now.mono, True
-        self._starts_slowly = now.mono - slot.born >= SLOW_START_S
+        slot.awaited_until, slot.overdue = None, False
+        self._start_s = now.mono - slot.born
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -163,6 +180,7 @@ class Pool:
         had_a_job = process.job_id is not None or process.jobs_done > 0  # which may have left threads behind
         leave_s = max(self._desk.options.close_timeout, LEAVE_AT_LEAST_S) if had_a_job else LEAVE_S
         slot.expected, slot.deadline = True, now.mono + leave_s
+        slot.awaited_until = now.mono + LEAVES_WITHIN_S
         self._desk.tell(ev.ProcessStopping(at=now.at, id=process.id, why=why))
         self._desk.want(fx.Dismiss(process.id))
 
@@ -172,15 +190,18 @@ class Pool:
         self._desk.want(fx.Kill(process.id))
 
     def tick(self, now: Now) -> None:
-        """Kill what is not ready, or has not left, in time."""
+        """Kill what is not ready, or has not left, in time; long before that, let nobody wait for it."""
         for process_id, slot in list(self.slots.items()):
+            if slot.awaited_until is not None and now.mono >= slot.awaited_until:
+                slot.awaited_until, slot.overdue = None, True
             if slot.deadline is not None and now.mono >= slot.deadline:
                 slot.deadline = None
                 process = self._state.processes[process_id]
                 if process.state == "starting" and slot.doom is None:
                     limit = self._desk.options.initialize_timeout
                     text = f"not ready within initialize_timeout {limit:g} s; raise it if a start takes longer"
-                    slot.doom, slot.doom_words, self._starts_slowly = "init_failed", text, True
+                    slot.doom, slot.doom_words = "init_failed", text
+                    self._start_s = max(self._start_s, SLOW_START_S)
                 elif process.state == "stopping":
                     text = f"process {process.pid} has not left in time: it is killed"
                     self._desk.tell(ev.Noted(at=now.at, level="WARNING", text=text))

@@ -52,6 +52,14 @@ def clean_text(text: str, limit: int = 8192) -> str:
     return f"{kept} \u2026 +{max(beyond, 0) + len(text) - len(kept)} characters"
 
 
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters of a text, with a mark where something is missing.
+
+    Never cut a text that leaves the worker without one: by the mark it is known that a secret may begin before it.
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "\u2026"
+
+
 def clean_lines(text: str, limit: int = 8192) -> list[str]:
     """`text` split at its newlines, each line cleaned."""
     return [clean_text(line, limit) for line in text.replace("\r\n", "\n").split("\n")]

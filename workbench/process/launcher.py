@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.model.mask import is_secret_variable
+from workbench.model.text import cut
 from workbench.process import mark
 from workbench.process.pipes import LinePipe
 from workbench.process.reaper import ExitStatus, Reaper
@@ -162,7 +163,9 @@ class Zygote:
         try:
             message = _checked(json.loads(data))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            self.spoilt = f"something wrote into the zygote's control socket, descriptor {CONTROL_FD} ({error!r:.200})"
+            self.spoilt = (
+                f"something wrote into the zygote's control socket, descriptor {CONTROL_FD} ({cut(repr(error), 200)})"
+            )
             self.kill()
             return False
         self._said(self, message)
@@ -194,9 +197,9 @@ def _checked(message: dict[str, Any]) -> dict[str, Any]:
     """An answer that holds what its kind must."""
     for name, kind in ANSWERS[message["t"]].items():
         if not isinstance(message[name], kind):
-            raise TypeError(f"{name!r} is {message[name]!r:.40}")
+            raise TypeError(f"{name!r} is {cut(repr(message[name]), 40)}")
     if message["t"] == "forked" and "error" not in message and not int(message["pid"]) > 1:
-        raise ValueError(f"no pid: {message['pid']!r:.40}")
+        raise ValueError(f"no pid: {cut(repr(message['pid']), 40)}")
     return message
 
 

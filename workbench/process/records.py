@@ -10,6 +10,7 @@ import traceback
 from io import TextIOWrapper
 from typing import TextIO
 
+from workbench.model.text import cut
 from workbench.process.wire import RECORDS_FD
 
 LONGEST = 32 * 1024
@@ -45,10 +46,20 @@ class RecordHandler(logging.Handler):
         with contextlib.suppress(OSError):  # the supervisor no longer reads: it is gone, and this process follows
             self._pass_on(line)
 
+    def flush(self) -> None:
+        """Write the count, if there is one: nothing more may be logged, and all that is lost is to be known."""
+        with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError):
+            self._tell_lost(PATIENCE_S)
+
+    def _tell_lost(self, patience_s: float) -> bool:
+        if self._lost and self._write(b"[%d]\n" % self._lost, patience_s):
+            self._lost = 0
+        return not self._lost
+
     def _pass_on(self, line: bytes) -> None:
         patience_s = 0.0 if self._lost else PATIENCE_S  # it has been used up
-        if self._lost and self._write(b"[%d]\n" % self._lost, 0):
-            self._lost, patience_s = 0, PATIENCE_S
+        if self._lost and self._tell_lost(0):
+            patience_s = PATIENCE_S
         if self._lost or not self._write(line, patience_s):
             self._lost += 1
 
@@ -69,7 +80,8 @@ def _line(level: str, name: str, text: str) -> bytes:
     """One JSON line, its text cut until it fits: a character may need six bytes."""
     room = LONGEST
     while True:
-        line = json.dumps([level, name[:200], text[:room]], ensure_ascii=False).encode("utf-8", "backslashreplace")
+        made = json.dumps([level, cut(name, 200), cut(text, room)], ensure_ascii=False)
+        line = made.encode("utf-8", "backslashreplace")
         if len(line) < LONGEST_LINE:
             return line + b"\n"
         room //= 2
@@ -81,6 +93,13 @@ def lost_in(line: bytes) -> int:
     if line[:1] != b"[" or line[-1:] != b"]" or not digits.isdigit() or len(digits) > 12:
         return 0
     return int(digits)
+
+
+def flush() -> None:
+    """Tell the supervisor of every record that is lost by now."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, RecordHandler):
+            handler.flush()
 
 
 def install(level: str) -> None:

@@ -17,6 +17,7 @@ from workbench.agent.context import JobContext, JobInfo, ProcessInfo
 from workbench.agent.job import WorkerJob
 from workbench.agent.problem import error_line, problem_of
 from workbench.agent.room import Room
+from workbench.model.text import cut
 from workbench.process import evidence, records, wire
 from workbench.process.beats import Beats, start_beating
 from workbench.process.channel import Channel
@@ -105,7 +106,7 @@ class Runner:
             attempt = Attempt(frame, context, self.process, self.channel, self.root)
         except BaseException as error:
             log.error("jobctx failed", exc_info=error)
-            self._tell_end(frame, ending_of(error, self.root, "jobctx"), seen=False)
+            self._tell_end(frame, ending_of(error, self.root, "jobctx") | {"seen": False})
             return
         self._current = attempt
         early, self._early = self._early, []
@@ -113,13 +114,13 @@ class Runner:
             self._handle(news)
         end = await attempt.run(self.agent.entrypoint)
         self._current = None
-        self._tell_end(frame, end, seen=attempt.end_seen)
+        self._tell_end(frame, end)
 
-    def _tell_end(self, frame: dict[str, Any], end: dict[str, Any], *, seen: bool) -> None:
+    def _tell_end(self, frame: dict[str, Any], end: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        about = {"job": frame["id"], "attempt": frame["attempt"]}
-        self.channel.post({"t": "over", **about, **end, "seen": seen})
+        records.flush()
+        self.channel.post({"t": "over", "job": frame["id"], "attempt": frame["attempt"], **end})
 
     def _handle(self, frame: dict[str, Any]) -> None:
         kind, attempt = frame["t"], self._current
@@ -169,7 +170,7 @@ class Attempt:
             room.joined(name)
 
     async def run(self, entrypoint: Any) -> dict[str, Any]:
-        """Run to the end and say how it ended: reason, error, exit code."""
+        """Run to the end and say how it ended: reason, error, exit code, and whether it knew that it was asked to."""
         self._task = asyncio.current_task()
         end: dict[str, Any] = {"reason": "returned"}
         self._link.post({"t": "started", "job": self.id, "attempt": self._number, "at": time.monotonic()})
@@ -180,6 +181,7 @@ class Attempt:
             if not isinstance(error, asyncio.CancelledError | SystemExit):
                 log.error("the entrypoint raised", exc_info=error)
             end = ending_of(error, self._root, "the entrypoint")
+        end["seen"] = self.end_seen  # what comes while the callbacks run had no part in it
         self.context.room.end()
         task, self._task = self._task, None
         while task is not None and task.cancelling():
@@ -210,7 +212,7 @@ def ending_of(error: BaseException, root: str, what: str) -> dict[str, Any]:
         return {"reason": "cancelled", "error": error_line(error, root)}
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
-        return {"reason": "exited", "exit_code": code, "error": f"{what} called sys.exit({error.code!r:.200})"}
+        return {"reason": "exited", "exit_code": code, "error": f"{what} called sys.exit({cut(repr(error.code), 200)})"}
     return {"reason": "raised", "error": error_line(error, root)}
 
 
@@ -249,6 +251,7 @@ def become(agent: WorkerJob, setup: ChildSetup, sock: socket.socket, beats: Beat
     except BaseException:  # whatever it is, the process must leave here and not run on in the agent's file
         logging.getLogger("workbench.job").exception("the job's process failed")
         code = 1
+    records.flush()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the agent may have closed or replaced them
             stream.flush()

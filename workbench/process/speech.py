@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.agent.context import MAX_REPORT_BYTES
 from workbench.agent.problem import Problem
 from workbench.model.ending import End
-from workbench.model.jsontext import dump
+from workbench.model.jsontext import MAX_REPORT_BYTES, dump
+from workbench.model.text import cut
 from workbench.process.wire import VERSION, WireError
 
 REASONS = frozenset({"returned", "cancelled", "raised", "exited"})
@@ -102,7 +102,7 @@ def understand(message: dict[str, Any]) -> Said:
     try:
         return _understand(message)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
-        raise WireError(f"a bad {message['t']!r:.40}: {error!r:.200}") from None
+        raise WireError(f"a bad {cut(repr(message['t']), 40)}: {cut(repr(error), 200)}") from None
 
 
 def _understand(message: dict[str, Any]) -> Said:
@@ -128,7 +128,7 @@ def _understand(message: dict[str, Any]) -> Said:
             return InitFailed(Problem.from_json(message["problem"]))
         case "hello":
             if message["version"] != VERSION:
-                raise ValueError(f"protocol version {message['version']!r:.20}, not {VERSION}")
+                raise ValueError(f"protocol version {cut(repr(message['version']), 20)}, not {VERSION}")
             return Hello()
         case kind:
             return Unknown(kind)
@@ -137,14 +137,14 @@ def _understand(message: dict[str, Any]) -> Said:
 def _end(message: dict[str, Any]) -> End:
     reason, error, code = message["reason"], message.get("error"), message.get("exit_code")
     if reason not in REASONS:
-        raise ValueError(f"unknown reason {reason!r:.40}")
-    return End(reason, str(error)[:LONGEST_ERROR] if error else None, None if code is None else _exit_code(code))
+        raise ValueError(f"unknown reason {cut(repr(reason), 40)}")
+    return End(reason, cut(str(error), LONGEST_ERROR) if error else None, None if code is None else _exit_code(code))
 
 
 def _exit_code(value: Any) -> int:
     code = int(value)
     if not -(2**31) <= code < 2**31:
-        raise ValueError(f"{value!r:.40} is no exit code")
+        raise ValueError(f"{cut(repr(value), 40)} is no exit code")
     return code
 
 

@@ -4,8 +4,11 @@ import json
 import struct
 from typing import Any
 
+from workbench.model.jsontext import MAX_DEPTH, too_deep
+
 VERSION = 1
 MAX_FRAME = 4 * 1024 * 1024
+DEEPEST = MAX_DEPTH + 2  # what a job says or is told, in a message, in a frame
 _HEAD = struct.Struct("!I")
 
 # Numbers of the descriptors a zygote and its children find open.
@@ -41,7 +44,7 @@ class Decoder:
         """The messages that are complete now.
 
         Raises:
-            WireError: a frame too long, or not a JSON object with a `t`.
+            WireError: a frame too long, not a JSON object with a `t`, or one nested too deep.
         """
         self._buffer += data
         messages = []
@@ -69,4 +72,6 @@ def _message(body: bytes) -> dict[str, Any]:
         raise WireError(f"not JSON: {error}") from None
     if not isinstance(message, dict) or not isinstance(message.get("t"), str):
         raise WireError("not an object with a 't'")
+    if too_deep(message, DEEPEST):
+        raise WireError(f"nested deeper than {DEEPEST} levels")
     return message

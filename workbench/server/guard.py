@@ -10,6 +10,8 @@ from aiohttp import web
 
 from workbench.model.errors import UsageError
 from workbench.model.jsontext import dump
+from workbench.model.options import TOKEN_WORDS, is_token
+from workbench.supervisor.secrets import read_secret
 
 MAX_BODY = 64 * 1024
 OPEN_ROUTES = frozenset({"/livez", "/readyz", "/health", "/worker", "/metrics"})
@@ -90,19 +92,18 @@ def read_token(value: str | None, file: str | None) -> str | None:
     """A token given as it is, or by a file that is read now.
 
     Raises:
-        UsageError: the file cannot be read or is empty.
+        UsageError: the file cannot be read, or holds no token.
     """
     if file is None:
         return value
     try:
-        with open(file, encoding="utf-8") as handle:
-            text = handle.read(10_000).strip()
+        text = read_secret(file).decode().strip()
     except OSError as problem:
         raise UsageError(f"control_token_file {file}: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"control_token_file {file}: not a text file") from None
-    if not text or not text.isprintable() or " " in text:
-        raise UsageError(f"control_token_file {file}: must hold a token without blanks or line breaks")
+    if not is_token(text):
+        raise UsageError(f"control_token_file {file}: must hold {TOKEN_WORDS}")
     return text
 
 

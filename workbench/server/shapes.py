@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from workbench.model.jsontext import dump, parse
+from workbench.model.text import cut
 from workbench.server.guard import MAX_BODY, Guard, Handler, error
 from workbench.supervisor.worker import Supervisor
 
@@ -79,7 +80,7 @@ async def body_of(request: web.Request, *known: str) -> dict[str, Any]:
         raise BadRequest("the body must be a JSON object")
     unknown = sorted(set(body) - set(known)) if known else []
     if unknown:
-        raise BadRequest(f"unknown field {unknown[0][:LONGEST_NAME]!r}; known are {', '.join(known)}")
+        raise BadRequest(f"unknown field {cut(unknown[0], LONGEST_NAME)!r}; known are {', '.join(known)}")
     return body
 
 

@@ -8,6 +8,7 @@ from aiohttp import WSMsgType, web
 
 from workbench.model.jsontext import dump, parse
 from workbench.model.mask import Mask
+from workbench.model.text import cut
 from workbench.server.guard import MAX_BODY, error
 from workbench.server.shapes import LONGEST_NAME, SUPERVISOR, BadRequest, answer, body_of, given, number
 from workbench.supervisor.rooms import Room
@@ -57,7 +58,7 @@ async def join(request: web.Request) -> web.StreamResponse:
     if not socket.can_prepare(request).ok:
         return error(426, "GET /rooms/{id} is a WebSocket")
     await socket.prepare(request)
-    name = (request.query.get("name") or "user")[:LONGEST_NAME]
+    name = cut(request.query.get("name") or "user", LONGEST_NAME)
     await Member(room, socket, name, request.app[SUPERVISOR].logs.mask).serve()
     return socket
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.agent.problem import Problem, source_around
+from workbench.model.text import cut
 from workbench.process import mark
 from workbench.process.launcher import Zygote
 from workbench.process.reaper import ExitStatus, Reaper
@@ -122,7 +123,7 @@ class Loader:
         try:
             return Problem.from_json(message["problem"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return Problem("", f"the agent cannot be loaded, and how cannot be told ({error!r:.200})")
+            return Problem("", f"the agent cannot be loaded, and how cannot be told ({cut(repr(error), 200)})")
 
     def _gone(self, zygote: Zygote, status: ExitStatus) -> None:
         generation = self._generation(zygote)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from workbench.model import events as ev
+from workbench.model.text import cut
 from workbench.process import records, speech
 from workbench.process.child import Child, parse_record
 from workbench.supervisor.logs import LogStore, Source
@@ -13,7 +14,7 @@ from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.shell import Shell
 from workbench.supervisor.words import telling_line, without_scaffold
 
-LONGEST_FRAME = 1000  # bytes of a line of a stack dump that may be of use
+LONGEST_FRAME = 1000  # characters of a line of a stack dump that may be of use
 SILENT_S = 1.0  # a closed channel may mean that the process is just leaving
 
 
@@ -96,7 +97,7 @@ class Hearing:
     def _unknown(self, child: Child, kind: str) -> None:
         child.unknown += 1
         if child.unknown.bit_count() == 1:  # the 1st, 2nd, 4th ...: one that sends nothing else fills no log
-            text = f"process {child.pid} sent an unknown message {kind!r:.40}; {child.unknown} of such so far"
+            text = f"process {child.pid} sent an unknown message {cut(repr(kind), 40)}; {child.unknown} of such so far"
             self._shell.logs.note("WARNING", text)
 
     def _cut_off(self, child: Child, why: str) -> None:
@@ -118,7 +119,7 @@ class Hearing:
         room.begin_attempt(said.attempt, child.generation)
 
     def _dumped(self, child: Child, dump: list[bytes]) -> None:
-        child.dump += [line[:LONGEST_FRAME].decode("utf-8", "backslashreplace") for line in dump]
+        child.dump += [cut(line.decode("utf-8", "backslashreplace"), LONGEST_FRAME) for line in dump]
         process = self._shell.state.processes.get(child.id)
         if process is not None and process.state == "starting" and child.asked_for_stack:
             return  # kept for the case that it never becomes ready; a slow start is no fault

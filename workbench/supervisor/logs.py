@@ -4,7 +4,6 @@
 somebody else than this store has lost: a printer that is not read, a process whose pipe was full.
 """
 
-import itertools
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -72,17 +71,22 @@ class Batch:
 
 
 class Tail:
-    """The last lines of one process, or of the supervisor, kept also when others have filled the ring since."""
+    """The last lines of one process, or of the supervisor, kept also when others have filled the ring since.
+
+    `only_here` of these lines have left the ring.
+    """
 
     def __init__(self) -> None:
         self.batches: deque[Batch] = deque()
+        self.only_here = 0
         self._lines = self._bytes = 0
+        self._left_ring = 0  # so many of its batches, the first ones
 
-    def lines_before(self, number: int) -> int:
-        """How many of its lines are in batches that ended before a line number."""
-        if self.batches[-1].end <= number:
-            return self._lines
-        return sum(len(batch.lines) for batch in itertools.takewhile(lambda one: one.end <= number, self.batches))
+    def ring_begins(self, number: int) -> None:
+        """The ring has lost what came before that line."""
+        while self._left_ring < len(self.batches) and self.batches[self._left_ring].end <= number:
+            self.only_here += len(self.batches[self._left_ring].lines)
+            self._left_ring += 1
 
     def add(self, batch: Batch) -> None:
         """Take lines; the oldest leave, but never the last batch."""
@@ -98,6 +102,9 @@ class Tail:
             self.batches.popleft()
             self._lines -= len(oldest.lines)
             self._bytes -= oldest.size
+            if self._left_ring:
+                self._left_ring -= 1
+                self.only_here -= len(oldest.lines)
 
 
 class LogStore:
@@ -110,20 +117,20 @@ class LogStore:
         self.dropped = 0  # lines that a printer or a process could not get rid of in time
         self._batches: deque[Batch] = deque()
         self._tails: OrderedDict[int, Tail] = OrderedDict()
-        self._lines = self._bytes = 0
+        self._lines = self._bytes = 0  # in the ring
+        self._only_in_tails = 0  # lines; told four times a second, so it is not added up anew
         self._kept_lines, self._kept_bytes = kept_lines, kept_bytes
         self.listeners: list[Callable[[Batch], None]] = []
 
     @property
     def kept(self) -> int:
         """Lines that are here now."""
-        begins = self._begins
-        return self._lines + sum(tail.lines_before(begins) for tail in self._tails.values())
+        return self._lines + self._only_in_tails
 
     def add(self, source: Source, level: str, logger: str, lines: list[bytes], cut: int = 0) -> None:
         """Keep lines of one source, without the secrets in them."""
         lines = self.mask.lines(lines)
-        level, logger = self.mask.text(level[:LONGEST_LEVEL]), self.mask.text(logger[:LONGEST_LOGGER])
+        level, logger = self.mask.text(level)[:LONGEST_LEVEL], self.mask.text(logger)[:LONGEST_LOGGER]
         size = sum(map(len, lines))
         batch = Batch(self.total, time.time(), source, level, logger, lines, size)
         self.total += len(lines)
@@ -135,7 +142,14 @@ class LogStore:
             old = self._batches.popleft()
             self._lines -= len(old.lines)
             self._bytes -= old.size
-        self._tail(source.process_id or -source.pid).add(batch)
+            if tail := self._tails.get(_whose(old.source)):
+                self._only_in_tails -= tail.only_here
+                tail.ring_begins(self._begins)
+                self._only_in_tails += tail.only_here
+        tail = self._tail(_whose(source))
+        self._only_in_tails -= tail.only_here
+        tail.add(batch)
+        self._only_in_tails += tail.only_here
         for listener in list(self.listeners):
             try:
                 listener(batch)
@@ -174,12 +188,6 @@ class LogStore:
         here = sum(max(0, batch.end - max(batch.first, start)) for batch in found)
         return list(found), self.total - start - here
 
-    def last_of(self, process_id: int, most: int = TAIL_LINES) -> list[str]:
-        """The last lines of one process."""
-        tail = self._tails.get(process_id)
-        texts = [text for batch in tail.batches for text in batch.texts()] if tail else []
-        return texts[-most:]
-
     def _older(self) -> list[Batch]:
         """Last words that have left the ring. It loses whole batches, so none is in both."""
         begins = self._begins
@@ -190,11 +198,16 @@ class LogStore:
         return self._batches[0].first if self._batches else self.total
 
     def _tail(self, whose: int) -> Tail:
-        """The tail of a process by its id; 0 is the supervisor's own, below it are those of zygotes."""
+        """The tail of a source; those who were silent for longest are forgotten first."""
         tail = self._tails.get(whose)
         if tail is None:
             tail = self._tails[whose] = Tail()
             if len(self._tails) > MOST_TAILS:
-                self._tails.popitem(last=False)
-        self._tails.move_to_end(whose)  # those who were silent for longest are forgotten first
+                self._only_in_tails -= self._tails.popitem(last=False)[1].only_here
+        self._tails.move_to_end(whose)
         return tail
+
+
+def _whose(source: Source) -> int:
+    """A process by its id; 0 is the supervisor itself, below it are zygotes."""
+    return source.process_id or -source.pid

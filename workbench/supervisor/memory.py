@@ -24,6 +24,7 @@ class Known:
     shared_mb: float
     due: float = 0.0
     at: float = 0.0
+    helpers: tuple[int, ...] = ()  # those it was learnt of
 
 
 class MemoryMeter:
@@ -54,12 +55,12 @@ class MemoryMeter:
         return max(0.0, self._resident(child) - (known.shared_mb if known is not None else 0.0))
 
     def judged(self, child: Child, estimate_mb: float) -> float:
-        """A figure to judge by: exact, unless an exact one was had a moment ago."""
+        """A figure to judge by: exact, unless an exact one of the same processes was had a moment ago."""
         known = self._known.get(child.id)
         now = time.monotonic()
-        if known is not None and now - known.at < EXACT_BEFORE_JUDGING_S:
-            return estimate_mb
-        return self.refresh(child)
+        if known is None or now - known.at >= EXACT_BEFORE_JUDGING_S or known.helpers != tuple(child.helpers):
+            return self.refresh(child)  # what a new helper shares is not known yet
+        return estimate_mb
 
     def due(self, child: Child) -> bool:
         """An exact reading should be had again."""
@@ -76,7 +77,7 @@ class MemoryMeter:
         known.due = now + max(EXACT_EVERY_S, COST_SHARE * (now - began))
         if exact is None:
             return max(0.0, resident - known.shared_mb)
-        known.shared_mb, known.at = resident - exact, now
+        known.shared_mb, known.at, known.helpers = resident - exact, now, tuple(child.helpers)
         return exact
 
     def _resident(self, child: Child) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.model.text import cut
 from workbench.process.speech import Say
 
 MESSAGES_KEPT = 500
@@ -55,7 +56,7 @@ class Room:
         """The agent's message, or a longer version of one it is still writing."""
         message = {
             "id": f"{self.attempt}.{said.message_id}", "sender": sender, "role": "agent",
-            "text": said.text[:LONGEST_TEXT], "data": said.data, "at": said.at, "partial": said.partial,
+            "text": cut(said.text, LONGEST_TEXT), "data": said.data, "at": said.at, "partial": said.partial,
         }  # fmt: skip
         for index in range(len(self.messages) - 1, max(-1, len(self.messages) - 20), -1):
             if self.messages[index]["id"] == message["id"]:

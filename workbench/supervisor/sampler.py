@@ -1,4 +1,4 @@
-"""Measuring: memory of jobs 20 times a second, everything else 4 times; stalls and hangs from the beats."""
+"""Measuring: memory 20 times a second (of what has had a job), all else 4 times; stalls and hangs from the beats."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ class SamplerEvents(Protocol):
     """Whom the sampler reports to."""
 
     def memory_of(self, child: Child, memory_mb: float) -> None:
-        """A job's process tree now."""
+        """The tree of a process with a job, or with what one may have left in it."""
 
     def stalled(self, child: Child, age_s: float) -> None:
         """Its loop has not turned for more than a second; told at every slow tick."""
@@ -106,13 +106,8 @@ class Sampler:
 
     def _fast(self) -> None:
         for child in list(self._children()):
-            if child.files is not None and (child.job_id is not None or self._leaves(child)):
+            if child.files is not None and child.launched:  # when its job has ended, threads of it may still run
                 self._events.memory_of(child, self.memory.estimate(child))
-
-    def _leaves(self, child: Child) -> bool:
-        """Its job has ended, but threads of it may still run."""
-        process = self._state.processes.get(child.id)
-        return process is not None and process.state == "stopping"
 
     def _slow(self, now: float, lag: float) -> None:
         figures = {}

@@ -1,11 +1,13 @@
 """Where the worker's secrets stand: in options of any layer, in the files that options name, in the environment."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from workbench.model.mask import is_secret_variable
+from workbench.model.errors import WorkbenchError
+from workbench.model.mask import Mask, is_secret_variable
 from workbench.model.options import SECRETS, plain
 from workbench.model.settings import Layers
 
@@ -29,16 +31,33 @@ def secrets_of(layers: Layers, environment: Mapping[str, str]) -> Iterator[str]:
                 yield _password(given.value)
 
 
+def masked(error: WorkbenchError, mask: Mask) -> WorkbenchError:
+    """The error without the secrets in its text: it may quote the agent."""
+    error.args = (mask.text(str(error)),)
+    return error
+
+
 def _content(path: str) -> str:
-    """What a file holds; empty when it cannot be read. A pipe is left for the one who needs it: it is read once."""
+    """What a file holds; empty when it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        return read_secret(path).decode("utf-8", "replace").strip()
     except OSError:
         return ""  # whoever needs it tells that
-    with os.fdopen(fd, "rb") as file:
+
+
+def read_secret(path: str) -> bytes:
+    """The first 10 KB of a file, at once: a pipe would let everything wait for its writer, and can be read only once.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        return file.read(LONGEST_FILE).decode("utf-8", "replace").strip()
+            raise OSError(errno.EINVAL, "not a regular file")
+        return os.read(fd, LONGEST_FILE)
+    finally:
+        os.close(fd)
 
 
 def _password(url: str) -> str:

@@ -9,8 +9,10 @@ from workbench.model import effects as fx
 from workbench.model import events as ev
 from workbench.model.core import Core, Now
 from workbench.model.settings import Settings
+from workbench.model.text import cut
 from workbench.supervisor.logs import LogStore
 
+AFTER_A_BUG_S = 0.5  # the clock goes on, but not in a loop that only fails
 Listener = Callable[[ev.Event], None]
 
 
@@ -86,7 +88,7 @@ class Shell:
             call(about)
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
-            self.bug(f"{error!r} at {place.filename}:{place.lineno}, on {about!r:.200}")
+            self.bug(f"{error!r} at {place.filename}:{place.lineno}, on {cut(repr(about), 200)}")
             return False
         return True
 
@@ -104,5 +106,11 @@ class Shell:
 
     def _tick(self) -> None:
         self._timer = None
-        self.core.tick(self.now())
-        self.flush()
+        try:
+            self.core.tick(self.now())
+            self.flush()
+        except Exception:
+            if self._timer is None:
+                self._due = None
+                self._timer = asyncio.get_running_loop().call_later(AFTER_A_BUG_S, self._tick)
+            raise

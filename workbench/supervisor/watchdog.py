@@ -31,7 +31,7 @@ class Watchdog:
         self.sampler = Sampler(shell.state, children.beats, lambda: children.by_id.values(), self)
 
     def memory_of(self, child: Child, memory_mb: float) -> None:
-        """A job's process tree now: before it is judged, an exact reading decides."""
+        """A process tree now: before it is judged, an exact reading decides."""
         if child.id not in self._state.processes:
             return
         if memory_mb >= min(self._core.memory_marks(child.id)):
@@ -76,7 +76,7 @@ class Watchdog:
             ev.Sampled(
                 at=time.time(), processes=figures, load=load, cpu=cpu, memory_mb=round(total, 1),
                 supervisor_lag_ms=round(lag_s * 1e3, 1), log_lines=logs.total, log_lines_dropped=logs.dropped,
-                log_lines_kept=logs.kept,
+                log_lines_kept=logs.kept, log_bytes_cut=logs.cut_bytes,
             )
         )  # fmt: skip
         now = self._shell.now()
@@ -97,7 +97,7 @@ class Watchdog:
     def _measure_one(self) -> None:
         """One exact reading of memory at a time: a job may have written to much of what it shared at first."""
         for child in self._children.by_id.values():
-            if child.job_id is not None and child.files is not None and self.sampler.memory.due(child):
+            if child.launched and child.files is not None and self.sampler.memory.due(child):
                 self.sampler.memory.refresh(child)
                 return
 

@@ -14,6 +14,7 @@ from workbench.model import effects as fx
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
 from workbench.model.backoff import WINDOW_S
+from workbench.model.closing import FORCED_CLOSE_S
 from workbench.model.errors import RestartBudgetSpent, WorkbenchError
 from workbench.model.settings import Layers, Settings
 from workbench.model.state import Job
@@ -364,4 +365,5 @@ class Supervisor:
 
     def _end_for_a_bug(self, text: str) -> None:
         self.failure = WorkbenchError(text)
+        asyncio.get_running_loop().call_later(FORCED_CLOSE_S + 2.0, self.finish, 1)  # if the bug stands in the way
         self.stop("a bug of ours", 1)

@@ -11,6 +11,7 @@ from typing import Any
 from workbench.cli.doctor.finding import MISSING, NOTE, OK, Finding
 from workbench.model import events as ev
 from workbench.model.errors import WorkbenchError
+from workbench.model.mask import Mask
 from workbench.model.settings import Layers, Settings
 from workbench.process.reaper import become_subreaper
 from workbench.process.sampling import PAGE_MB, exact_mb
@@ -73,12 +74,18 @@ def not_loaded(name: str) -> list[Finding]:
 
 
 def try_agent(
-    given: str, layers: Layers, arguments: list[str], start_method: str | None, wait: Callable[[str], None]
+    given: str,
+    layers: Layers,
+    arguments: list[str],
+    start_method: str | None,
+    wait: Callable[[str], None],
+    mask: Mask,
 ) -> AgentTrial:
     """Load the agent, wait for one process that is ready, and end all of it.
 
     Args:
         wait: called with the line where a slow import stands.
+        mask: learns the secrets that stand in the agent's file.
 
     Raises:
         UsageError: options of other sources than the agent's file that cannot be.
@@ -86,6 +93,7 @@ def try_agent(
     trial = AgentTrial(given, layers.settings())
     layers.put("live", {"num_idle_processes": 1}, "doctor")  # one is enough to judge by
     supervisor = Supervisor(given, layers, arguments=arguments, start_method=start_method)
+    supervisor.logs.mask = mask
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     become_subreaper()
     try:

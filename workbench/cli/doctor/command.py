@@ -12,6 +12,7 @@ from workbench.agent import loading
 from workbench.cli.doctor.agent import AgentTrial, not_loaded, try_agent
 from workbench.cli.doctor.clock import check_clock
 from workbench.cli.doctor.container import check_container
+from workbench.cli.doctor.ending import ended_in_order
 from workbench.cli.doctor.finding import MISSING, NOTE, Finding
 from workbench.cli.doctor.kernel import check_kernel
 from workbench.cli.doctor.limits import check_limits
@@ -23,9 +24,11 @@ from workbench.cli.doctor.terminal import check_terminal
 from workbench.cli.layers import read_layers
 from workbench.cli.parser import given_flags
 from workbench.model.errors import WorkbenchError
+from workbench.model.mask import Mask
 from workbench.model.settings import Settings
 from workbench.model.text import clean_lines
 from workbench.process.cgroup import Groups
+from workbench.supervisor.secrets import masked, secrets_of
 
 Check = Callable[[], list[Finding]]
 
@@ -36,8 +39,19 @@ def run_doctor(parsed: Namespace) -> int:
     Raises:
         WorkbenchError: the agent cannot be loaded; raised after the report, as `workbench AGENT` would raise it.
     """
-    report = None if parsed.json else Report()
-    examination = Examination(parsed, report.wait if report is not None else lambda what: None)
+    with ended_in_order():
+        return _run(parsed)
+
+
+def _run(parsed: Namespace) -> int:
+    mask = Mask()
+    report = None if parsed.json else Report(mask)
+    try:
+        examination = Examination(parsed, report.wait if report is not None else lambda what: None, mask)
+    except WorkbenchError as error:  # nothing can be tried with such options
+        if report is None:
+            print(mask.json(_as_json(parsed, {}, error, error.exit_code)))
+        raise
     if report is not None:
         report.head(f"workbench {__version__}, looking at {parsed.agent or 'this machine'}")
     sections: dict[str, list[Finding]] = {}
@@ -53,9 +67,9 @@ def run_doctor(parsed: Namespace) -> int:
     if report is not None:
         report.end(findings, failure is not None)
     else:
-        print(_as_json(parsed, sections, failure, code))
+        print(mask.json(_as_json(parsed, sections, failure, code)))
     if failure is not None:
-        raise failure
+        raise masked(failure, mask)
     return code
 
 
@@ -70,15 +84,20 @@ class Examination:
 
     Args:
         wait: called with what takes long.
+        mask: learns the secrets there are.
+
+    Raises:
+        UsageError: options that cannot be.
     """
 
-    def __init__(self, parsed: Namespace, wait: Callable[[str], None]) -> None:
-        self._parsed, self._wait = parsed, wait
+    def __init__(self, parsed: Namespace, wait: Callable[[str], None], mask: Mask) -> None:
+        self._parsed, self._wait, self._mask = parsed, wait, mask
         self._trial: AgentTrial | None = None
         self._not_found: WorkbenchError | None = None
         target = self._find()
         self._folder = Path(target.file).parent if target else Path.cwd()
         self._layers = read_layers(self._folder, parsed.preset, given_flags(parsed), target.stem if target else "agent")
+        mask.learn(secrets_of(self._layers, os.environ))
         self._settings: Settings = self._layers.settings()
 
     def _find(self) -> loading.Target | None:
@@ -117,7 +136,9 @@ class Examination:
         parsed = self._parsed
         if self._not_found is not None:
             return not_loaded(parsed.agent)
-        self._trial = try_agent(parsed.agent, self._layers, parsed.arguments, parsed.start_method, self._wait)
+        self._trial = try_agent(
+            parsed.agent, self._layers, parsed.arguments, parsed.start_method, self._wait, self._mask
+        )
         if self._trial.failure is None:
             self._settings = self._trial.settings
         return self._trial.findings()

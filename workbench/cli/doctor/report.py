@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable
 
 from workbench.cli.doctor.finding import MISSING, NOTE, OK, Finding
+from workbench.model.mask import Mask
 from workbench.model.text import clean_text
 
 SIGNS = {OK: "✓", NOTE: "!", MISSING: "✗"}
@@ -18,9 +19,10 @@ NARROWEST = 50
 
 
 class Report:
-    """Prints findings as they come."""
+    """Prints findings as they come, without secrets."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
         terminal = os.isatty(1)
         self._width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns)) if terminal else 80
         self._colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -38,7 +40,8 @@ class Report:
 
     def wait(self, what: str) -> None:
         """Something takes long."""
-        self._print(f"  … {clean_text(what)}" if self._signs is SIGNS else f"  ... {clean_text(what)}")
+        what = clean_text(self._mask.text(what))
+        self._print(f"  … {what}" if self._signs is SIGNS else f"  ... {what}")
         sys.stdout.flush()
 
     def add(self, findings: Iterable[Finding]) -> None:
@@ -65,7 +68,7 @@ class Report:
     def _finding(self, finding: Finding) -> None:
         mark = f"{self._signs[finding.state]} {finding.state:<8}"
         start = f"  {mark}{finding.check:<{NAME_WIDTH}}  "
-        text = clean_text(" ".join(part for part in (finding.found, finding.follows) if part))
+        text = clean_text(self._mask.text(" ".join(part for part in (finding.found, finding.follows) if part)))
         lines = textwrap.wrap(
             text, max(20, self._width - 1 - len(start)), break_long_words=False, break_on_hyphens=False
         )

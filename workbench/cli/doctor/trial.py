@@ -69,7 +69,7 @@ def _work(work: Callable[[], Any], write: int, limit_s: int) -> NoReturn:
 def _only(work: Callable[[], None], limit_s: int) -> NoReturn:
     code = 1
     try:
-        for number in (signal.SIGALRM, signal.SIGINT):
+        for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.alarm(limit_s)
         work()
