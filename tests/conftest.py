@@ -14,11 +14,15 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from workbench.client.address import Address
 from workbench.client.client import Client
 
 AGENTS = Path(__file__).parent / "agents"
+# The same examples in each run, however slow the machine is just now.
+settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("tests")
 WAIT_S = float(os.environ.get("TEST_WAIT_S", "60"))  # a bound on hanging, never on speed
 
 

@@ -714,3 +714,18 @@ def test_of_a_burst_of_processes_those_leave_that_the_jobs_after_it_do_not_need(
         bench.core.process_free(process_id, bench.now)
         bench.wait(0.1)
     assert len(bench.core.state.live("idle", "busy")) == 2
+
+
+@pytest.mark.parametrize("rungs", [3, 4])
+def test_a_process_that_was_sent_a_deadly_signal_gets_no_other_job_although_its_job_ends_by_itself(rungs: int) -> None:
+    bench = Bench(max_processes=1, max_jobs_per_process=0)
+    bench.serve()
+    job, process_id = bench.start()
+    for _ in range(rungs):
+        bench.core.end_job(job.id, bench.now)
+    bench.over(job, seen=True)
+    bench.core.process_free(process_id, bench.now)
+    bench.submit()
+    assert [launch.process_id for launch in bench.of(fx.Launch) if launch.job_id != job.id] == []
+    bench.exit(process_id)
+    assert bench.core.judge().status != "degraded"

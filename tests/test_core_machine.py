@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -397,9 +397,9 @@ class Worker(RuleBasedStateMachine):
         self.core.set_options(Options(load_threshold=float("inf"), num_idle_processes=2), self.now)
         self.core.admit(self.now)
         self.flush()
-        if not self.core.pool.serving and not self.loading:
-            self.save()
         for _ in range(60):
+            if not (self.core.pool.serving or self.core.pool.probing):
+                self.save()  # as the worker does where nothing can be made a process from
             for child in list(self.children.values()):
                 self.behave(child)
             self.pass_time(2.0)
@@ -437,6 +437,6 @@ class Worker(RuleBasedStateMachine):
 
 Worker.TestCase.settings = settings(
     max_examples=400, stateful_step_count=50, deadline=None, derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+
 )  # fmt: skip
 TestAnyOrderOfEvents = Worker.TestCase

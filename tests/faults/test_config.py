@@ -11,7 +11,7 @@ from unittest import mock
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Worker
@@ -180,7 +180,7 @@ def source(name: str, layer: str) -> str:
 @defence(("workbench/model/options.py", 'where = f" ({source})" if source else ""', 'where = ""'))
 @pytest.mark.parametrize("name", FIELDS)
 @given(data=st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_fault_H2_a_value_that_cannot_be_is_refused_with_its_option_its_source_and_what_is_allowed(
     tmp_path: Path, name: str, data: st.DataObject
 ) -> None:

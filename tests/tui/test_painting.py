@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual._compositor import CompositorUpdate
+from textual.screen import ModalScreen
 
 from tests.tui.demo_state import (
     NOW,
@@ -110,6 +111,8 @@ async def test_bit_by_bit_and_at_once_look_the_same(steps: list[tuple[str, Any]]
         await repainted(stage, painted)
         for kind, what in steps:
             await take(stage, kind, what, once)
+        while isinstance(stage.app.screen, ModalScreen):  # what is behind a dialog is painted when it has gone
+            await stage.press("escape")
         before = painted.cells()
         after = await repainted(stage, painted)
         wrong = [(y, x) for y in range(SIZE[1]) for x in range(SIZE[0]) if before[y][x] != after[y][x]]

@@ -8,7 +8,7 @@ from workbench.model import events as ev
 from workbench.model.desk import Desk, Now
 from workbench.model.ending import End, from_exit, from_report
 from workbench.model.jsontext import MAX_REPORT_BYTES, dump
-from workbench.model.ladder import Ladder, effect_of
+from workbench.model.ladder import DEADLY, Ladder, effect_of
 from workbench.model.pool import Pool, Slot
 from workbench.model.state import Job, Process
 
@@ -146,6 +146,8 @@ class Jobs:
                 rung = ladder.step(now.mono)
                 self._desk.tell(ev.JobEndAsked(at=now.at, id=job_id, rung=rung, why=ladder.reason))
                 self._desk.want(effect_of(rung, process_id, job_id, ladder.reason))
+                if rung in DEADLY and process_id in self._pool.slots:
+                    self._pool.slots[process_id].expected = True  # no other job for it, whatever it still says
 
     def launch_waiting(self, now: Now) -> None:
         """Hand queued jobs to idle processes."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from workbench.model import effects as fx
 
 RUNGS = ("end", "cancel", "terminate", "kill")
+DEADLY = RUNGS[2:]  # of the process, not of the job alone
 POLITE_S = 2.0
 KILL_AFTER_TERM_S = 1.0
 
