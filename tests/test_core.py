@@ -437,6 +437,15 @@ def test_new_code_has_all_its_tries_after_a_first_generation_that_could_not_boot
     assert [e.generation for e in bench.effects + bench.take() if isinstance(e, fx.Spawn)][-1] == 2
 
 
+def test_no_second_probe_is_made_while_the_end_of_the_first_is_awaited() -> None:
+    bench = Bench(initialize_timeout=4.0)
+    bench.core.generation_loaded(1, "zygote", bench.now)
+    (probe,) = bench.of(fx.Spawn)
+    bench.wait(5)
+    assert [e for e in bench.effects if isinstance(e, fx.Kill)] == [fx.Kill(probe.process_id)]
+    assert [e for e in bench.effects if isinstance(e, fx.Spawn)] == [probe]
+
+
 def test_a_first_prewarm_that_waits_for_ever_fails_the_boot_at_its_limit() -> None:
     bench = Bench(initialize_timeout=60.0)
     bench.core.generation_loaded(1, "zygote", bench.now)

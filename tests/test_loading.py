@@ -317,7 +317,7 @@ def test_a_start_without_a_file_or_in_a_child_of_the_agent_is_refused(project: P
         WorkerJob(entrypoint).start()
     """))  # fmt: skip
     code, output, entries = run_once(project, "forks.py")
-    assert (code, [e["what"] for e in entries]) == (0, ["exit 1"])
+    assert (code, [e["what"] for e in entries]) == (0, ["exit 1"]), output
     assert "called in a multiprocessing child" in output
 
 

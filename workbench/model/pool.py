@@ -103,8 +103,9 @@ class Pool:
         return [p for p in self._state.live(*states) if not self.slots[p.id].going]
 
     def _wants_probe(self) -> bool:
+        """There is none. One that is on its way out still is the probe: its end decides what follows."""
         return not self.boot_failed and not any(
-            p.generation == self.probing for p in self.available("starting", "idle", "busy")
+            p.generation == self.probing for p in self._state.live("starting", "idle", "busy")
         )
 
     def _ready(self) -> int:
