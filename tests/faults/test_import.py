@@ -379,3 +379,29 @@ async def held_after(start_worker: Start, folder: Path, source: str) -> str:
         job = await until_ended(client, (await client.dispatch())["id"])
         assert (job["status"], worker.entries()[-1]["what"]) == ("completed", "ran")
     return why
+
+
+A8 = """
+import os, sys
+sys.stdout.write("y" * 10_000_000 + "\\n")
+sys.stdout.flush()
+os.close(1)
+sys.stdout = None
+async def entrypoint(ctx):
+    print("one line")
+    sys.stdout.close()
+"""
+
+
+@defence(("workbench/process/descriptors.py", "while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:", "while False:"))
+@defence(("workbench/process/records.py", "with contextlib.suppress(Exception):  # closed", "if True:  # closed"))
+@pytest.mark.parametrize("method", ["zygote", "spawn"])
+async def test_fault_A8_an_import_that_prints_much_and_closes_its_output_boots_and_its_jobs_end_well(
+    start_worker: Any, tmp_path: Path, method: str
+) -> None:
+    (tmp_path / "agent.py").write_text(A8)
+    worker = start_worker(tmp_path / "agent.py", "--start-method", method)
+    async with worker.client() as client:
+        await until_ready(client)
+        job = await until_ended(client, (await client.dispatch())["id"])
+        assert (job["status"], job["reason"]) == ("completed", "returned")

@@ -16,6 +16,13 @@ def raise_limit() -> int:
     return soft
 
 
+def fill_standard() -> None:
+    """Open what the agent closed of 0, 1 and 2: else what is received next gets such a number, and is overwritten."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
 def restore_limit(soft: int) -> None:
     """In a process for the agent: libraries that use `select` must not meet descriptors above 1023."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -115,6 +115,13 @@ def install(level: str) -> None:
     sys.stderr = _by_lines(sys.stderr, 2)
 
 
+def flush_output() -> None:
+    """Hand over what was printed so far, as far as the agent has left its streams whole."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, replaced or taken away
+            stream.flush()
+
+
 def _by_lines(stream: TextIO | None, fd: int) -> TextIO:
     """The stream, line by line: Python block-buffers a pipe, and a user's print would show up at exit, or never.
 

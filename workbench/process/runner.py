@@ -1,7 +1,6 @@
 """What runs in a job's process: one event loop, a channel to the supervisor, and job after job."""
 
 import asyncio
-import contextlib
 import faulthandler
 import inspect
 import logging
@@ -117,8 +116,7 @@ class Runner:
         self._tell_end(frame, end)
 
     def _tell_end(self, frame: dict[str, Any], end: dict[str, Any]) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        records.flush_output()
         records.flush()
         self.channel.post({"t": "over", "job": frame["id"], "attempt": frame["attempt"], **end})
 
@@ -252,9 +250,7 @@ def become(agent: WorkerJob, setup: ChildSetup, sock: socket.socket, beats: Beat
         logging.getLogger("workbench.job").exception("the job's process failed")
         code = 1
     records.flush()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # the agent may have closed or replaced them
-            stream.flush()
+    records.flush_output()
     os._exit(code)
 
 

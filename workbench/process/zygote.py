@@ -4,7 +4,6 @@ Started as a program of its own. It has no thread and no event loop; it reads on
 control socket, and the supervisor is the parent of everything it makes.
 """
 
-import contextlib
 import faulthandler
 import gc
 import json
@@ -87,6 +86,7 @@ class Zygote:
 
     def _serve(self, job: jobs.WorkerJob) -> NoReturn:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the agent may have ignored it: then nothing could be waited for
+        descriptors.fill_standard()
         lifeline.wake_instead(LIFELINE_FD)
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
@@ -102,7 +102,7 @@ class Zygote:
 
     def _leave(self, *, gone: bool) -> NoReturn:
         """Dismissed, or (`gone`) the supervisor has ended without a word: then nobody else ends what it left."""
-        _flush()
+        records.flush_output()
         if gone:
             leftovers.end_all_of(self.supervisor, self.beats.helpers())
             lifeline.end_group()
@@ -110,7 +110,7 @@ class Zygote:
 
     def _fork(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> None:
         """Fork twice, so that the kernel makes the supervisor (a subreaper) the job's parent."""
-        _flush()
+        records.flush_output()
         try:
             answer = self._fork_twice(job, request, fds)
         except OSError as error:
@@ -167,7 +167,7 @@ class Zygote:
         except BaseException:
             traceback.print_exc()
         finally:
-            _flush()
+            records.flush_output()
             os._exit(1)
 
     def _serve_as_child(self, job: jobs.WorkerJob) -> NoReturn:
@@ -175,6 +175,7 @@ class Zygote:
 
         The control socket's other end hands over the same three descriptors as for a fork.
         """
+        descriptors.fill_standard()
         data, fds, _, _ = socket.recv_fds(self.control, MAX_REQUEST, 3)
         if not data:
             os._exit(0)
@@ -203,17 +204,11 @@ class Zygote:
     def _fail(self, error: BaseException) -> NoReturn:
         self._say({"t": "failed", "problem": problem_of(error, self.root or os.getcwd()).to_json(),
                    "files": _project_files(self.root)})  # fmt: skip
-        _flush()
+        records.flush_output()
         os._exit(3)
 
     def _say(self, message: dict[str, Any]) -> None:
         self.control.send(json.dumps(message, default=str).encode("utf-8", "backslashreplace"))
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # the agent may have closed or replaced them
-            stream.flush()
 
 
 def _context_fields(job: jobs.WorkerJob) -> list[str]:
