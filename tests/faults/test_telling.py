@@ -110,7 +110,7 @@ async def main():
         "        sys.stderr.flush()\n        records.flush()\n",
         "        sys.stderr.flush()\n",
     ),
-    ("workbench/process/runner.py", "    records.flush()\n    for stream", "    for stream"),
+    ("workbench/process/runner.py", "    records.flush()\n    records.flush_output()", "    records.flush_output()"),
 )
 async def test_fault_D6_every_record_is_kept_or_counted_when_the_job_has_ended(
     start_worker: Any, tmp_path: Path
