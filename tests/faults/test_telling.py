@@ -107,8 +107,8 @@ async def main():
 @defence(
     (
         "workbench/process/runner.py",
-        "        sys.stderr.flush()\n        records.flush()\n",
-        "        sys.stderr.flush()\n",
+        "        records.flush_output()\n        records.flush()\n",
+        "        records.flush_output()\n",
     ),
     ("workbench/process/runner.py", "    records.flush()\n    records.flush_output()", "    records.flush_output()"),
 )
