@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import AGENTS, WAIT_S, Worker, wait_until
+from tests.defences import defence
 from tests.workers import (
     begin,
     of_worker,
@@ -179,6 +180,21 @@ async def test_a_first_zygote_killed_while_its_probe_warms_up_ends_the_worker(st
     wait_until(lambda: [e for e in worker.entries() if e["what"] == "prewarm"], "the probe warms up")
     (zygote,) = zygotes(worker)
     zygote.kill()
+    assert worker.ended() == 3
+    assert "killed by SIGKILL" in worker.output()
+
+
+@defence(("workbench/supervisor/children.py", "self._core.zygote_gone(generation)", "pass"))
+async def test_a_first_zygote_that_dies_of_its_fork_ends_the_worker(start_worker: Any, tmp_path: Path) -> None:
+    """Between the making of a process and the word of its pid: nobody ever learns of it."""
+    agent = tmp_path / "dies.py"
+    agent.write_text(
+        "import os, signal\nfrom workbench import WorkerJob\n"
+        "os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "async def entrypoint(ctx): pass\n"
+        "if __name__ == '__main__': WorkerJob(entrypoint).start()\n"
+    )
+    worker = start_worker(agent, "--start-method", "zygote")
     assert worker.ended() == 3
     assert "killed by SIGKILL" in worker.output()
 

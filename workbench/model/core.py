@@ -235,8 +235,15 @@ class Core:
         self.pool.dropped()
         self._settle(now)
 
+    def zygote_gone(self, generation: int) -> None:
+        """Nothing can be made from this generation any more. Before the ends of what was asked of it are told."""
+        if generation == self.pool.probing:
+            self.pool.dropped()
+        if generation == self.pool.serving:
+            self.pool.serving = 0
+
     def zygote_lost(self, why: str, now: Now) -> float:
-        """Nothing can be made from the serving generation any more; the seconds until another try to load it."""
+        """The serving generation's zygote ended; the seconds until another try to load the agent."""
         self.pool.serving = 0
         if self.pool.failed(why, now):
             self._budget_spent(why, now)

@@ -216,6 +216,7 @@ class Children:
 
     def abandon_unborn(self, generation: int) -> None:
         """A zygote has ended: what it has not announced by now, it never will."""
+        self._core.zygote_gone(generation)  # else each end told here would ask it for another process, without end
         for child in [c for c in self.by_id.values() if c.generation == generation and not c.pid]:
             self._discard(child)
             self._never_born_for_want_of_a_zygote(child.id)

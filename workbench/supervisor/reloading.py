@@ -190,8 +190,6 @@ class Reloading:
         self._shell.flush()
         if old is not None:
             self._loader.drop(old)
-        if generation.number not in self._loader.by_number:
-            self._serving_lost(generation)  # its zygote died while the probe was getting ready
 
     def _failed(self, generation: Generation) -> None:
         self.loading = None
