@@ -13,6 +13,7 @@ from workbench.model.options import FIELDS, PRESETS, SECRETS, meta, plain
 COMMANDS = ("attach", "dispatch", "doctor", "options")
 OTHER_FLAGS = ("--help", "--version")
 RELOAD_MODES = ("auto", "manual", "off")
+RELOAD_JOBS = ("keep", "restart")
 
 
 SEE_HELP = "\nsee `workbench --help`"
@@ -52,6 +53,9 @@ def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     parser.add_argument("--preset", choices=sorted(PRESETS))
     parser.add_argument("--log-format", choices=["auto", "text", "json"], default="auto")
     parser.add_argument("--reload", choices=RELOAD_MODES)
+    parser.add_argument("--reload-jobs", choices=RELOAD_JOBS, default="keep")
+    parser.add_argument("--watch", action="append", default=[], metavar="PATTERN")
+    parser.add_argument("--layers", action="store_true")
     parser.add_argument("--start-job", action=argparse.BooleanOptionalAction)
     parser.add_argument("--start-method", choices=["zygote", "spawn"])
     parser.add_argument("--strict", action="store_true")
@@ -220,6 +224,9 @@ AGENT is bot.py, bot.py:name, a package, package.module or package.module:name.
 
   --preset local|standard|high-scale    a set of other defaults
   --reload[=auto|manual|off]            load the file again when it is saved (TUI: auto; headless: off)
+  --watch PATTERN                       other files whose saves count: --watch 'prompts/*.md' (repeatable)
+  --reload-jobs keep|restart            running jobs end on the old code, or start again on the new (keep)
+  --layers                              load libraries once, and only the project's files again
   --start-job / --no-start-job          start one job at once (TUI: yes; headless: no)
   --start-method zygote|spawn           insist on a start method; by default the evidence decides
   --strict                              processes that keep dying end the worker (exit 5) instead of being tried again

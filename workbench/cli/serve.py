@@ -57,6 +57,7 @@ class Serve:
         self.supervisor = Supervisor(
             parsed.agent, layers, arguments=parsed.arguments, waits_for_save=self.owned,
             start_method=parsed.start_method, start_job=self.start_job, strict=parsed.strict,
+            reload_jobs=parsed.reload_jobs,
         )  # fmt: skip
         self.supervisor.failure_is_told = True  # by whoever called us
         self.own_settings = self.supervisor.settings  # without the agent's file
@@ -241,7 +242,7 @@ class Serve:
         if number != signal.SIGHUP:
             self.supervisor.on_signal(number)
         elif self.supervisor.serving is not None and not self.supervisor.ending:
-            self.supervisor.reload([])
+            self.supervisor.reload(self.supervisor.state.reload.pending)
 
     def _at_end(self, code: int) -> None:
         self._code = code

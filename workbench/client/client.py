@@ -122,6 +122,10 @@ class Client:
         """Ask a job to end; asking again moves one rung up the stop ladder."""
         await self.request("DELETE", f"/jobs/{job_id}")
 
+    async def pin_job(self, job_id: str, pinned: bool) -> None:
+        """Leave a job on its generation when newer code is promoted, or no longer so."""
+        await self.request("POST" if pinned else "DELETE", f"/jobs/{job_id}/pin")
+
     async def kill_process(self, pid: int) -> None:
         """Kill a process and everything it started."""
         await self.request("DELETE", f"/processes/{pid}")

@@ -28,10 +28,18 @@ class Core:
 
     Args:
         strict: a worker whose processes die again and again drains and ends (exit 5) instead of trying on.
+        reload_jobs: `keep` lets running jobs end on their code, `restart` starts them again on promoted code.
     """
 
-    def __init__(self, options: Options, rng: random.Random | None = None, *, strict: bool = False) -> None:
-        self.strict = strict
+    def __init__(
+        self,
+        options: Options,
+        rng: random.Random | None = None,
+        *,
+        strict: bool = False,
+        reload_jobs: str = "keep",
+    ) -> None:
+        self.strict, self.reload_jobs = strict, reload_jobs
         self.desk = Desk(options)
         self.state: State = self.desk.state
         self.pool = Pool(self.desk, rng or random.Random(), strict=strict)
@@ -90,6 +98,12 @@ class Core:
             self._settle(now)
         else:
             self.jobs.asked_too_late(job, reason, now)
+
+    def pin_job(self, job_id: str, pinned: bool, now: Now) -> None:
+        """Leave a job on its generation when newer code is promoted, or no longer so."""
+        job = self.state.jobs[job_id]
+        if job.active and job.pinned != pinned:
+            self.desk.tell(ev.JobPinned(at=now.at, id=job_id, pinned=pinned))
 
     def job_taken(self, process_id: int, job_id: str, now: Now) -> None:
         """The child has read it: if it dies from here on, the job may have had its part in that."""
@@ -222,12 +236,18 @@ class Core:
         self._settle(now)
 
     def generation_promoted(self, generation: int, now: Now) -> None:
-        """The generation serves: idle processes of older ones leave, the workbench's own job moves over."""
+        """The generation serves: idle processes of older ones leave, jobs that are to have its code move over.
+
+        Those are the workbench's own job, and with `reload_jobs="restart"` all, as far as they are not pinned.
+        """
         self.pool.promoted(generation, now)
         for job in self.state.active_jobs():
-            old = job.own and job.status != "queued" and (job.generation or 0) < generation
-            if old and job.id not in self.jobs.ladders:
-                self.jobs.ask_end(job, "reloaded", FORCED_CLOSE_S, now)
+            moves = (job.own or self.reload_jobs == "restart") and not job.pinned
+            if not moves or job.status == "queued" or (job.generation or 0) >= generation:
+                continue
+            if job.id not in self.jobs.ladders:
+                close_s = FORCED_CLOSE_S if job.own else self.options.close_timeout
+                self.jobs.ask_end(job, "reloaded", close_s, now)
         self._settle(now)
 
     def generation_dropped(self, now: Now) -> None:

@@ -4,7 +4,7 @@ Times named `at` are epoch seconds. An event crosses a socket as `{"type": <its 
 """
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 
@@ -44,6 +44,7 @@ class WorkerStarted(Event):
     target: str
     socket: str
     start_job: bool
+    reload_jobs: str = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +266,14 @@ class JobReported(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobPinned(Event):
+    """Whether the job stays on its generation when newer code is promoted."""
+
+    id: str
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobEndAsked(Event):
     """A rung of the stop ladder: `end`, `cancel`, `terminate`, `kill`."""
 
@@ -323,28 +332,57 @@ class ReloadStep(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadDone(Event):
-    """The new generation serves."""
+    """The new generation serves.
+
+    `import_ms` is the time that loading the file took, `memory_mb` the resident memory of its first process;
+    `needs_restart` names options whose new value in the file has no effect before a restart; `layered`: its zygote
+    was forked from a base that had imported the libraries already.
+    """
 
     generation: int
     took_ms: float
     start_method: str
     start_method_why: str
+    import_ms: float = 0.0
+    memory_mb: float = 0.0
+    needs_restart: list[str] = field(default_factory=list)
+    layered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadFailed(Event):
-    """The new generation cannot serve. `problem` is a Problem as JSON (see `agent/problem`)."""
+    """The new generation cannot serve. `problem` is a Problem as JSON (see `agent/problem`).
+
+    `serving` is the generation that serves instead, 0 if there is none. It may have served before the failed one
+    did: one whose processes die as soon as they are ready is rolled back.
+    """
 
     generation: int
     problem: dict[str, Any]
+    serving: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadIdle(Event):
-    """What is watched for saves: `mode` is auto, manual or off."""
+    """What is watched for saves: `mode` is auto, manual or off. `polling` says why the kernel cannot tell of them."""
 
     mode: str
     watched: int
+    polling: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadPending(Event):
+    """Files were saved that no generation has loaded: they wait for somebody to ask for it. Replaces the last."""
+
+    changed: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadSuspended(Event):
+    """Saves of these files load nothing any more: name to reason, of all of them. Replaces the last."""
+
+    files: dict[str, str]
 
 
 for _cls in Event.__subclasses__():

@@ -33,6 +33,7 @@ def _worker_started(state: "State", event: ev.WorkerStarted) -> None:
     worker.pid, worker.target, worker.socket = event.pid, event.target, event.socket
     worker.started_at = worker.status_since = event.at
     worker.start_job = event.start_job
+    state.reload.jobs = event.reload_jobs
 
 
 @_on(ev.Listening)
@@ -215,6 +216,11 @@ def _job_reported(state: "State", event: ev.JobReported) -> None:
     state.jobs[event.id].report.update(event.fields)
 
 
+@_on(ev.JobPinned)
+def _job_pinned(state: "State", event: ev.JobPinned) -> None:
+    state.jobs[event.id].pinned = event.pinned
+
+
 @_on(ev.JobEndAsked)
 def _job_end_asked(state: "State", event: ev.JobEndAsked) -> None:
     state.jobs[event.id].asked = event.rung
@@ -270,7 +276,7 @@ def _forget_oldest(state: "State") -> None:
 def _reload_started(state: "State", event: ev.ReloadStarted) -> None:
     reload = state.reload
     reload.step, reload.detail, reload.since = "loading", "", event.at
-    reload.generation, reload.changed = event.generation, event.changed
+    reload.generation, reload.changed, reload.pending = event.generation, event.changed, []
 
 
 @_on(ev.ReloadStep)
@@ -282,7 +288,9 @@ def _reload_step(state: "State", event: ev.ReloadStep) -> None:
 def _reload_done(state: "State", event: ev.ReloadDone) -> None:
     reload = state.reload
     reload.step, reload.detail, reload.problem, reload.since = "idle", "", None, event.at
-    reload.took_ms = event.took_ms
+    reload.took_ms, reload.layered, reload.needs_restart = event.took_ms, event.layered, event.needs_restart
+    reload.import_before_ms, reload.import_ms = reload.import_ms, event.import_ms
+    reload.memory_before_mb, reload.memory_mb = reload.memory_mb, event.memory_mb
     reload.start_method, reload.start_method_why = event.start_method, event.start_method_why
     state.worker.generation = event.generation
     state.counters["reloads_done"] += 1
@@ -292,9 +300,21 @@ def _reload_done(state: "State", event: ev.ReloadDone) -> None:
 def _reload_failed(state: "State", event: ev.ReloadFailed) -> None:
     reload = state.reload
     reload.step, reload.detail, reload.problem, reload.since = "failed", "", event.problem, event.at
+    if event.serving:
+        state.worker.generation = event.serving
     state.counters["reloads_failed"] += 1
 
 
 @_on(ev.ReloadIdle)
 def _reload_idle(state: "State", event: ev.ReloadIdle) -> None:
-    state.reload.mode, state.reload.watched = event.mode, event.watched
+    state.reload.mode, state.reload.watched, state.reload.polling = event.mode, event.watched, event.polling
+
+
+@_on(ev.ReloadPending)
+def _reload_pending(state: "State", event: ev.ReloadPending) -> None:
+    state.reload.pending = event.changed
+
+
+@_on(ev.ReloadSuspended)
+def _reload_suspended(state: "State", event: ev.ReloadSuspended) -> None:
+    state.reload.suspended = event.files

@@ -79,6 +79,7 @@ class Job:
     ended_at: float | None = None
     start_latency_ms: float | None = None
     asked: str | None = None
+    pinned: bool = False  # it stays on its generation
     report: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -141,7 +142,11 @@ class Reload:
     """The generation that is being made, and the last failure as long as it stands."""
 
     mode: str = "off"
+    jobs: str = "keep"  # what becomes of running jobs: keep, restart
     watched: int = 0
+    polling: str = ""  # why saves are looked for, and not heard of
+    pending: list[str] = field(default_factory=list)  # saved, and not asked for yet
+    suspended: dict[str, str] = field(default_factory=dict)  # files whose saves load nothing, and why
     step: str = "idle"
     detail: str = ""
     generation: int = 0
@@ -151,3 +156,9 @@ class Reload:
     problem: dict[str, Any] | None = None
     start_method: str = ""
     start_method_why: str = ""
+    import_ms: float | None = None
+    import_before_ms: float | None = None  # of the generation before
+    memory_mb: float | None = None  # resident, of the first process when it was ready
+    memory_before_mb: float | None = None
+    needs_restart: list[str] = field(default_factory=list)  # options of the file that the running worker cannot take
+    layered: bool = False

@@ -185,6 +185,30 @@ async def end_job(request: web.Request) -> web.Response:
     return _job_answer(found, 202)
 
 
+@routes.post("/jobs/{id}/pin")
+async def pin_job(request: web.Request) -> web.Response:
+    """Leave a job on its generation when newer code is promoted."""
+    return await _pin(request, True)
+
+
+@routes.delete("/jobs/{id}/pin")
+async def unpin_job(request: web.Request) -> web.Response:
+    """Let a job move to newer code again."""
+    return await _pin(request, False)
+
+
+async def _pin(request: web.Request, pinned: bool) -> web.Response:
+    await no_fields(request)
+    supervisor = request.app[SUPERVISOR]
+    found = supervisor.state.jobs.get(request.match_info["id"])
+    if found is None:
+        return error(404, "no such job")
+    if not found.active:
+        return error(409, f"the job has ended: {found.status}, {found.reason}")
+    supervisor.pin_job(found.id, pinned)
+    return _job_answer(found, 200)
+
+
 def _job_answer(found: Job, status: int) -> web.Response:
     return answer(asdict(found), status)
 
@@ -216,7 +240,7 @@ async def reload(request: web.Request) -> web.Response:
     supervisor = request.app[SUPERVISOR]
     if supervisor.state.worker.stopping:
         return error(409, "the worker is ending")
-    return answer({"generation": supervisor.reload([])}, 202)
+    return answer({"generation": supervisor.reload(supervisor.state.reload.pending)}, 202)
 
 
 @routes.delete("/processes/{pid}")

@@ -25,9 +25,9 @@ class Shell:
         bug: called with what happened when something of ours raised where nothing may.
     """
 
-    def __init__(self, settings: Settings, *, strict: bool = False) -> None:
+    def __init__(self, settings: Settings, *, strict: bool = False, reload_jobs: str = "keep") -> None:
         self.settings = settings
-        self.core = Core(settings.options, strict=strict)
+        self.core = Core(settings.options, strict=strict, reload_jobs=reload_jobs)
         self.state = self.core.state
         self.logs = LogStore()
         self.listeners: list[Listener] = []

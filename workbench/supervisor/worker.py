@@ -48,11 +48,12 @@ class Supervisor:
         waits_for_save: a broken first generation is no end (the TUI shows it and waits for a save).
         start_method: `zygote` or `spawn` to insist on one; None goes by the evidence.
         strict: when the restart budget is used up, drain and end with exit code 5 instead of trying on.
+        reload_jobs: what becomes of running jobs when newer code serves: `keep` or `restart`.
     """
 
     def __init__(
         self, target: str, layers: Layers, *, arguments: list[str] | None = None, waits_for_save: bool = False,
-        start_method: str | None = None, start_job: bool = False, strict: bool = False,
+        start_method: str | None = None, start_job: bool = False, strict: bool = False, reload_jobs: str = "keep",
     ) -> None:  # fmt: skip
         self.target, self.layers = target, layers
         self.arguments = arguments or []
@@ -68,10 +69,10 @@ class Supervisor:
         self._exit: asyncio.Future[int] | None = None
         self._exit_code: int | None = None
         self._descriptors = 0
-        self._put_together(start_method, strict)
+        self._put_together(start_method, Shell(layers.settings(), strict=strict, reload_jobs=reload_jobs))
 
-    def _put_together(self, start_method: str | None, strict: bool) -> None:
-        self.shell = Shell(self.layers.settings(), strict=strict)
+    def _put_together(self, start_method: str | None, shell: Shell) -> None:
+        self.shell = shell
         self.core, self.state, self.logs = self.shell.core, self.shell.state, self.shell.logs
         self.logs.mask.learn(secrets_of(self.layers, os.environ))
         self.listeners = self.shell.listeners
@@ -178,6 +179,7 @@ class Supervisor:
             ev.WorkerStarted(
                 at=now, agent_id=self.settings.options.agent_id, worker_id=self.worker_id, version=__version__,
                 pid=os.getpid(), target=self.target, socket=socket, start_job=self.start_job,
+                reload_jobs=self.core.reload_jobs,
             )
         )  # fmt: skip
         self.publish(ev.OptionsChanged(at=now, options=self.settings.table()))
@@ -239,6 +241,11 @@ class Supervisor:
     def end_job(self, job_id: str) -> None:
         """Start its stop ladder, or move one rung down."""
         self.core.end_job(job_id, self.shell.now())
+        self.shell.flush()
+
+    def pin_job(self, job_id: str, pinned: bool) -> None:
+        """Leave a job on its code when newer code is promoted, or no longer so."""
+        self.core.pin_job(job_id, pinned, self.shell.now())
         self.shell.flush()
 
     def kill_process(self, pid: int) -> bool:
