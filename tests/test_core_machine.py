@@ -92,6 +92,15 @@ class Worker(RuleBasedStateMachine):
             case fx.Kill():
                 if effect.process_id in self.children:
                     self.children[effect.process_id].killed = True
+            case fx.RollBack():
+                assert self.generation == effect.generation
+                self.generation = self.core.pool.serving
+                assert 0 < self.generation < effect.generation
+                self.core.desk.tell(
+                    ev.ReloadFailed(at=0, generation=effect.generation, problem={}, serving=self.generation)
+                )
+            case fx.Settle():
+                assert not self.core.pool.fallback or self.core.pool.fallback >= effect.generation
             case fx.CloseRoom():
                 self.closed.add(effect.job_id)
             case fx.Exit():
@@ -286,6 +295,12 @@ class Worker(RuleBasedStateMachine):
         assert self.core.zygote_lost("the zygote died", self.now) >= 0
         self.flush()
 
+    @precondition(lambda self: self.core.pool.fallback)
+    @rule()
+    def older_zygote_dies(self) -> None:
+        self.core.zygote_gone(self.core.pool.fallback)
+        self.flush()
+
     @rule(
         most=st.integers(1, 4), idle=st.integers(0, 4), each=st.sampled_from([0, 1, 3]),
         job_timeout=st.sampled_from([0.0, 5.0]), close=st.sampled_from([0.0, 3.0, 60.0]),
@@ -375,7 +390,7 @@ class Worker(RuleBasedStateMachine):
     def nobody_waits_beside_an_idle_process(self) -> None:
         state, pool = self.core.state, self.core.pool
         waiting = [job for job in state.active_jobs() if job.status == "queued"]
-        free = [p for p in pool.available("idle") if p.generation != pool.probing]
+        free = [p for p in pool.available("idle") if p.generation in (pool.serving, state.worker.generation)]
         assert not (waiting and free and state.worker.generation)
 
     def teardown(self) -> None:

@@ -1,6 +1,7 @@
 """Processes that cannot be made, or die soon after they were ready: ever later tries, then `degraded`, then healed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conftest import WAIT_S, Worker, wait_until
@@ -136,7 +138,8 @@ async def test_fault_C8_a_worker_that_the_kernel_gives_no_process_says_so_and_he
         kill_idle(state)
         for child in of_worker(worker).children():
             if child.pid != running["pid"]:
-                child.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # an idle one, killed and reaped already
+                    child.kill()
         await refused_until_lifted(
             client, worker, REFUSED, refusals, lambda: (few_processes / "pids.max").write_text("max")
         )

@@ -115,6 +115,8 @@ class Core:
         job = self.jobs.of(process_id, job_id, "started", now)
         if job is not None and self.jobs.started(job, attempt, latency_ms, now):
             self.pool.heal(now)
+            if job.generation == self.pool.serving:
+                self.pool.proven()
             self._settle(now)
 
     def job_reported(self, process_id: int, job_id: str, fields: dict[str, Any], now: Now) -> None:
@@ -185,7 +187,10 @@ class Core:
         )
         if probe and state == "starting":
             self.pool.dropped()
-        if unexpected and self.pool.died(process.generation, state, slot, how(exit_code, signal), why, now):
+        if (job is None or job.status == "starting") and self.pool.on_trial(process, slot, now):
+            died = f"a process died while {'idle' if job is None else state} ({how(exit_code, signal)})"
+            self.pool.roll_back(f"{died}: {why}" if why else died, now)
+        elif unexpected and self.pool.died(process.generation, state, slot, how(exit_code, signal), why, now):
             self._budget_spent(self.state.worker.held_why, now)
         if job is not None:
             self.jobs.process_gone(job, slot, exit_code, signal, words, now)
@@ -230,9 +235,13 @@ class Core:
 
     # --- code -----------------------------------------------------------------------------------
 
-    def generation_loaded(self, generation: int, start_method: str, now: Now) -> None:
-        """A generation can be forked from; one probe shows whether it also boots."""
-        self.pool.loaded(generation, start_method)
+    def generation_loaded(self, generation: int, start_method: str, now: Now, limit_s: float | None = None) -> None:
+        """A generation can be forked from; one probe shows whether it also boots.
+
+        Args:
+            limit_s: its own `initialize_timeout`; None for the one that holds.
+        """
+        self.pool.loaded(generation, start_method, self.options.initialize_timeout if limit_s is None else limit_s)
         self._settle(now)
 
     def generation_promoted(self, generation: int, now: Now) -> None:
@@ -261,9 +270,12 @@ class Core:
             self.pool.dropped()
         if generation == self.pool.serving:
             self.pool.serving = 0
+        if generation == self.pool.fallback:
+            self.pool.fallback = 0
 
     def zygote_lost(self, why: str, now: Now) -> float:
         """The serving generation's zygote ended; the seconds until another try to load the agent."""
+        self.pool.proven()  # as far as anybody can tell: the same code is loaded again
         self.pool.serving = 0
         if self.pool.failed(why, now):
             self._budget_spent(why, now)

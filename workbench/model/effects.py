@@ -71,6 +71,21 @@ class CloseRoom(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class RollBack(Effect):
+    """The generation before this one serves again: the processes of this one do not stay."""
+
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Effect):
+    """The promoted generation has proved itself: nothing will be made from the one before it again."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exit(Effect):
     """The worker is done."""
 

@@ -154,7 +154,11 @@ class Jobs:
         waiting = [job for job in self._state.active_jobs() if job.status == "queued"]
         if not waiting or self._state.worker.generation == 0:
             return
-        idle = [p for p in self._pool.available("idle") if p.generation != self._pool.probing]
+        idle = [
+            p
+            for p in self._pool.available("idle")
+            if p.generation in (self._pool.serving, self._state.worker.generation)
+        ]
         for job, process in zip(waiting, idle, strict=False):
             launch = self.launches[job.id]
             launch.launches, launch.taken = launch.launches + 1, False

@@ -54,8 +54,10 @@ class Slot:
 class Pool:
     """Keeps the number of processes where options, jobs and generations want it.
 
-    Two generations may be alive: `serving`, from which processes are made (0: none can be), and `probing`, a newer
-    one that must show one ready process before it serves. The serving one is kept full all the while.
+    Three generations may be alive: `serving`, from which processes are made (0: none can be); `probing`, a newer
+    one that must show one ready process before it serves, while the serving one is kept full; and `fallback`, which
+    served before and does so again if processes of the serving one die as soon as they are ready (0: it has proved
+    itself). What `fallback` has ready is replaced one by one.
     """
 
     def __init__(self, desk: Desk, rng: random.Random, *, strict: bool = False) -> None:
@@ -65,6 +67,9 @@ class Pool:
         self.slots: dict[int, Slot] = {}
         self.serving = 0
         self.probing = 0
+        self._probe_limit_s = 0.0
+        self.fallback = 0
+        self._trial_until = 0.0
         self.methods: dict[int, str] = {}
         self.cpus = STARTING  # that this worker may use
         self._start_s = 0.0  # how long the last start took
@@ -84,6 +89,7 @@ class Pool:
             self._spawn(self.probing, now)
         while self._short() and self.backoff.may_start(now.mono) and self._may_boot():
             self._spawn(self.serving, now)
+        self._replace_older(now)
         self._shrink(now)
 
     def due(self) -> list[float | None]:
@@ -95,6 +101,7 @@ class Pool:
             *(slot.deadline for slot in self.slots.values()),
             *(slot.awaited_until for slot in self.slots.values()),
             held if held and waits else None,
+            self._trial_until if self.fallback else None,
             since + self._stay_s() if since is not None else None,
         ]
 
@@ -113,21 +120,42 @@ class Pool:
 
     def _target(self) -> int:
         """Booting and idle processes that should exist."""
-        queued = sum(job.status == "queued" for job in self._state.active_jobs())
         idle = 0 if self.ending else self._desk.options.num_idle_processes
         if self.backoff.degraded and not self.ending:
             idle = max(1, idle)  # somebody has to show that processes live again
-        return max(0, min(queued + idle, self._desk.options.max_processes - len(self._state.live("busy"))))
+        return max(0, min(self._queued() + idle, self._desk.options.max_processes - len(self._state.live("busy"))))
+
+    def _queued(self) -> int:
+        return sum(job.status == "queued" for job in self._state.active_jobs())
 
     def _short(self) -> bool:
-        if not self.serving or self.closed or self._ready() >= self._target():
-            return False
+        return not self.closed and self._wants_more() and self._has_room()
+
+    def _wants_more(self) -> bool:
+        return bool(self.serving) and self._ready() < self._target()
+
+    def _has_room(self) -> bool:
         most = self._desk.options.max_processes
         alive = [p for p in self._state.processes.values() if p.generation != self.probing]
         # Those that have just begun to leave count, too. A job does not wait for what another's threads still do,
         # as long as no more are left over than may run.
         left_over = sum(p.state == "stopping" and self.slots[p.id].overdue for p in alive)
         return len(alive) - min(left_over, most) < most
+
+    def _replace_older(self, now: Now) -> None:
+        """Let a ready process of an older generation go for each that the serving one has, or has no room for."""
+        if not self.serving:
+            return  # nothing takes their place
+        older = [process for process in self.available("idle") if process.generation < self.serving]
+        if not older:
+            return
+        ready = sum(process.generation == self.serving for process in self.available("idle"))
+        too_many = max(0, len(older) - max(0, self._target() - ready))
+        if self._wants_more() and not self._has_room():
+            under_way = len(self._state.live("starting", "stopping"))
+            too_many = max(max(1, self._queued()) - under_way, too_many)
+        for process in older[:too_many]:
+            self.dismiss(process, f"generation {self.serving} serves", now)
 
     def _may_boot(self) -> bool:
         """Slow starts share no CPU: all at once, each would take many times what `initialize_timeout` is set for."""
@@ -139,7 +167,7 @@ class Pool:
     def _spawn(self, generation: int, now: Now) -> None:
         process_id, self._next = self._next, self._next + 1
         self.slots[process_id] = Slot(now.mono)
-        self._begin_start(self.slots[process_id], now)
+        self._begin_start(self.slots[process_id], generation, now)
         method = self.methods[generation]
         self._desk.tell(ev.ProcessSpawning(at=now.at, id=process_id, generation=generation, start_method=method))
         if self.backoff.degraded and generation == self.serving:
@@ -160,11 +188,14 @@ class Pool:
         slot = self.slots[process_id]
         slot.born = now.mono
         if slot.deadline is not None and not slot.condemned:
-            self._begin_start(slot, now)
+            self._begin_start(slot, self._state.processes[process_id].generation, now)
 
-    def _begin_start(self, slot: Slot, now: Now) -> None:
-        slot.deadline = now.mono + self._desk.options.initialize_timeout
+    def _begin_start(self, slot: Slot, generation: int, now: Now) -> None:
+        slot.deadline = now.mono + self._limit_s(generation)
         slot.awaited_until, slot.overdue = now.mono + max(STARTS_WITHIN_S, 2 * self._start_s), False
+
+    def _limit_s(self, generation: int) -> float:
+        return self._probe_limit_s if generation == self.probing else self._desk.options.initialize_timeout
 
     def ready(self, process_id: int, now: Now) -> None:
         """It has started."""
@@ -199,7 +230,7 @@ class Pool:
                 slot.deadline = None
                 process = self._state.processes[process_id]
                 if process.state == "starting" and slot.doom is None:
-                    limit = self._desk.options.initialize_timeout
+                    limit = self._limit_s(process.generation)
                     text = f"not ready within initialize_timeout {limit:g} s; raise it if a start takes longer"
                     slot.doom, slot.doom_words = "init_failed", text
                     self._start_s = max(self._start_s, SLOW_START_S)
@@ -207,26 +238,48 @@ class Pool:
                     text = f"process {process.pid} has not left in time: it is killed"
                     self._desk.tell(ev.Noted(at=now.at, level="WARNING", text=text))
                 self._desk.want(fx.Kill(process_id))
+        if self.fallback and now.mono >= self._trial_until:
+            self.proven()
         if self.backoff.may_start(now.mono):
             self.backoff.held_until = 0.0  # it is over: nothing is to wake up for it again
 
     # --- generations ----------------------------------------------------------------------------
 
-    def loaded(self, generation: int, start_method: str) -> None:
-        """A generation can be made processes from; one probe shows whether it also boots."""
-        self.probing, self.methods[generation] = generation, start_method
+    def loaded(self, generation: int, start_method: str, limit_s: float) -> None:
+        """A generation can be made processes from; one probe shows within `limit_s` whether it also boots."""
+        self.probing, self.methods[generation], self._probe_limit_s = generation, start_method, limit_s
         if not self.ever_ready:
             self.backoff.healed()  # other code: what its predecessor died of is no evidence
             self.boot_deaths = 0
 
     def promoted(self, generation: int, now: Now) -> None:
-        """The generation serves: processes of older ones that have no job leave."""
-        self.serving, self.probing = generation, 0
-        self.methods = {generation: self.methods[generation]}
-        for process in self.available("idle", "starting"):
+        """The generation serves: processes of older ones that have no job leave, as they are replaced."""
+        self.proven()
+        self.fallback, self.serving, self.probing = self.serving, generation, 0
+        self._trial_until = now.mono + MIN_UPTIME_S
+        self.methods = {number: self.methods[number] for number in (generation, self.fallback) if number}
+        for process in self.available("starting"):
             if process.generation < generation:
-                (self.dismiss(process, f"generation {generation} serves", now) if process.state == "idle"
-                 else self.kill(process))  # fmt: skip
+                self.kill(process)
+        self.heal(now)
+
+    def proven(self) -> None:
+        """The serving generation needs none to fall back on."""
+        if self.fallback:
+            self._desk.want(fx.Settle(self.serving))
+            self.fallback = 0
+
+    def on_trial(self, process: Process, slot: Slot, now: Now) -> bool:
+        """The end of this process, which had not begun a job, speaks against its generation."""
+        return bool(self.fallback) and process.generation == self.serving and not (slot.condemned or slot.stayed(now))
+
+    def roll_back(self, why: str, now: Now) -> None:
+        """The generation before serves again."""
+        failed, self.serving, self.fallback = self.serving, self.fallback, 0
+        self._desk.want(fx.RollBack(failed, why))
+        for process in self.available("idle", "starting"):
+            if process.generation == failed:
+                self.kill(process)
         self.heal(now)
 
     def dropped(self) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from workbench.agent.problem import Problem
 from workbench.model import events as ev
 from workbench.model.errors import AgentError, WorkbenchError
-from workbench.model.settings import Given, Layers, Settings
+from workbench.model.settings import Layers, Settings
 from workbench.process import descriptors
 from workbench.process.child import Child
-from workbench.process.sampling import CpuClock
+from workbench.process.sampling import PAGE_MB, CpuClock
+from workbench.supervisor.code_options import Change, CodeOptions
 from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.hearing import log_records
 from workbench.supervisor.logs import Source
@@ -51,7 +52,7 @@ class Reloading:
         self.failed_files: list[str] = []
         self.closed = False
         self._again: asyncio.TimerHandle | None = None
-        self._code_before: dict[str, Given] | None = None
+        self._options = CodeOptions(layers, target)
         self._noted_sdk_only = False
 
     def connect(self, loader: Loader) -> None:
@@ -80,7 +81,6 @@ class Reloading:
             self._again = None
         if self.loading is not None:
             replaced, self.loading = self.loading, None
-            self._restore_options()
             self._core.generation_dropped(self._shell.now())
             self._loader.drop(replaced, kill=True)
         try:
@@ -123,7 +123,7 @@ class Reloading:
         """A process is ready: if it is the probe, its generation serves from now on."""
         generation = self.loading
         if generation is not None and generation.number == child.generation and generation.loaded is not None:
-            self._promote(generation)
+            self._promote(generation, child)
 
     def not_started(self, number: int, words: str, problem: Problem | None = None) -> None:
         """A process of a generation did not become ready: if it was the probe, the generation fails."""
@@ -135,6 +135,24 @@ class Reloading:
         generation.problem = problem or Problem("", words)
         self._loader.drop(generation, kill=True)
         self._failed(generation)
+
+    def roll_back(self, number: int, why: str) -> None:
+        """The processes of a generation that serves do not stay: the one before it serves again."""
+        failed, self.serving = self.serving, self._loader.by_number[self._core.pool.serving]
+        assert failed is not None
+        self._loader.drop(failed)
+        self.failed_files = failed.files
+        problem = Problem("", f"its processes did not stay once it served: {why}")
+        try:
+            self._use(self._options.take_back())
+        except WorkbenchError as error:
+            self._shell.logs.note("WARNING", f"the options of generation {number} hold on: {error}")
+        self._tell_failure(number, problem)
+
+    def settled(self, number: int) -> None:
+        """A generation has proved itself: zygotes of older ones leave."""
+        for older in [one for one in self._loader.by_number.values() if one.number < number]:
+            self._loader.drop(older)
 
     def wrote(self, generation: Generation, lines: list[bytes], records: bool) -> None:
         """Output of a zygote."""
@@ -154,16 +172,16 @@ class Reloading:
     def _loaded(self, generation: Generation) -> None:
         loaded = generation.loaded or {}
         self.root, self.files = loaded["root"], generation.files
-        self._code_before = dict(self._layers.by_name["code"])
         try:
-            self._layers.put("code", loaded["options"], f"Options(...) in {os.path.basename(self._target)}")
-            settings = self._layers.settings()
+            change = self._options.judge(loaded["options"])
         except WorkbenchError as error:
             generation.problem = Problem("OptionsError", str(error), exit_code=error.exit_code)
             self._loader.drop(generation, kill=True)
             self._failed(generation)
             return
-        self._use(settings)
+        if not self.loaded.is_set():  # nobody knows the port before, nor how many processes to make
+            self._options.take(change)
+            self._use(change.settings)
         self._note_unused(loaded.get("sdk_only") or [])
         method = self._start_method or generation.start_method
         if method == "spawn":
@@ -172,32 +190,43 @@ class Reloading:
         self._shell.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="warming", detail=""))
         self._core.pool.cpus = max(1, int(CpuClock().cpus))  # as of now: a container's share may change
         self.loaded.set()
-        self._core.generation_loaded(generation.number, method, self._shell.now())
+        limit_s = change.settings.options.initialize_timeout  # its own: a file that raises it must not fail by the old
+        self._core.generation_loaded(generation.number, method, self._shell.now(), limit_s)
 
-    def _promote(self, generation: Generation) -> None:
-        old, self.serving, self.loading = self.serving, generation, None
-        generation.served, self._code_before = True, None
+    def _promote(self, generation: Generation, probe: Child) -> None:
+        loaded = generation.loaded or {}
+        change: Change | None = None
+        try:
+            change = self._options.judge(loaded["options"])
+        except WorkbenchError as error:  # a live change meanwhile was made with the old ones in view
+            self._shell.logs.note("WARNING", f"the options of the older code hold on: {error}")
+        else:
+            self._options.take(change)
+            if change.settings != self._shell.settings:
+                self._use(change.settings)
+        self.serving, self.loading = generation, None
+        generation.served = True
         method = self._start_method or generation.start_method
-        why = "; ".join((generation.loaded or {}).get("against_fork") or []) or "nothing stands against forking"
+        why = "; ".join(loaded.get("against_fork") or []) or "nothing stands against forking"
         took_ms = (time.monotonic() - generation.began) * 1e3
         self._core.desk.tell(
             ev.ReloadDone(
                 at=time.time(), generation=generation.number, took_ms=round(took_ms, 1),
                 start_method=method, start_method_why=why,
+                import_ms=round(float(loaded.get("ms") or 0.0), 1),
+                memory_mb=round(probe.files.memory_pages() * PAGE_MB, 1) if probe.files is not None else 0.0,
+                needs_restart=change.needs_restart if change is not None else [],
             )
         )  # fmt: skip
         self._core.generation_promoted(generation.number, self._shell.now())
         self._shell.flush()
-        if old is not None:
-            self._loader.drop(old)
 
     def _failed(self, generation: Generation) -> None:
         self.loading = None
         problem = generation.problem or Problem("", "the agent cannot be loaded")
         self.failed_files = generation.files
-        self._restore_options()
         self._core.generation_dropped(self._shell.now())
-        self._shell.publish(ev.ReloadFailed(at=time.time(), generation=generation.number, problem=problem.to_json()))
+        self._tell_failure(generation.number, problem)
         if self.serving is None and not self._waits_for_save:
             error = AgentError("\n".join([problem.headline(), *problem.excerpt()]))
             error.exit_code = problem.exit_code
@@ -226,21 +255,15 @@ class Reloading:
         number = self._shell.state.reload.generation
         problem = Problem("", f"no process could be started to load the agent: {descriptors.words(error)}")
         self._shell.publish(ev.ReloadStarted(at=time.time(), generation=number, changed=changed))
-        self._shell.publish(ev.ReloadFailed(at=time.time(), generation=number, problem=problem.to_json()))
+        self._tell_failure(number, problem)
         if self.serving is not None and self.serving.number not in self._loader.by_number:
             self._load_later(problem.message)
 
-    def _restore_options(self) -> None:
-        """The options of code that never came to serve do not hold."""
-        if self._code_before is None:
-            return
-        self._layers.by_name["code"], self._code_before = self._code_before, None
-        if self.serving is None:
-            return
-        try:
-            self._use(self._layers.settings())
-        except WorkbenchError as error:  # a live change meanwhile was made with the new ones in view
-            self._shell.logs.note("WARNING", f"the options of the failed generation hold on: {error}")
+    def _tell_failure(self, number: int, problem: Problem) -> None:
+        serving = self.serving.number if self.serving is not None else 0
+        self._shell.publish(
+            ev.ReloadFailed(at=time.time(), generation=number, problem=problem.to_json(), serving=serving)
+        )
 
     def _note_unused(self, names: list[str]) -> None:
         if names and not self._noted_sdk_only:

@@ -310,6 +310,10 @@ class Supervisor:
             case fx.CloseRoom():
                 job = self.state.jobs.get(effect.job_id)
                 self.rooms.close(effect.job_id, (job.reason if job else None) or "")
+            case fx.RollBack():
+                self.code.roll_back(effect.generation, effect.why)
+            case fx.Settle():
+                self.code.settled(effect.generation)
             case fx.Exit():
                 self.finish(effect.code)
             case _ if child is None:
