@@ -418,7 +418,7 @@ def printed(reader: Reader) -> list[tuple[str, str]]:
 @defence(
     (
         "workbench/model/pool.py",
-        "deadline = now.mono + self._desk.options.initialize_timeout",
+        "deadline = now.mono + self._limit_s(generation)",
         "deadline = now.mono + 3600.0",
     ),
 )

@@ -156,6 +156,22 @@ def _source(target: Target) -> bytes:
         raise AgentError(f"cannot read {target.file}: {error.strerror}") from None
 
 
+def check(files: list[str]) -> None:
+    """Compile files without executing anything, so that a slip is told before the imports around it are waited for.
+
+    Raises:
+        SyntaxError: in the first of them that has one.
+    """
+    for file in files:
+        try:
+            compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            error.filename = error.filename or file
+            raise
+        except (OSError, ValueError):  # the import tells it with more words
+            continue
+
+
 def prepare(target: Target, arguments: list[str]) -> None:
     """Set `sys.path` and `sys.argv` as a plain run of the file would."""
     if target.root not in sys.path:

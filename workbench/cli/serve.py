@@ -59,6 +59,8 @@ class Serve:
             start_method=parsed.start_method, start_job=self.start_job, strict=parsed.strict,
             reload_jobs=parsed.reload_jobs,
         )  # fmt: skip
+        mode = parsed.reload or ("auto" if self.owned else "off")
+        self.supervisor.bases.kept, self.supervisor.bases.layered = mode != "off" or parsed.layers, parsed.layers
         self.supervisor.failure_is_told = True  # by whoever called us
         self.own_settings = self.supervisor.settings  # without the agent's file
         self._control_token()  # refuses a file that cannot be read

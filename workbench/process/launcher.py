@@ -24,6 +24,8 @@ ANSWERS: dict[str, dict[str, type]] = {
     "loaded": {"options": dict, "root": str, "files": list, "against_fork": list, "sdk_only": list},
     "failed": {"problem": dict, "files": list},
     "forked": {"id": int},
+    "based": {"against": list, "strangers": list},
+    "begun": {"id": int},
 }
 PROGRAM = "from workbench.process.zygote import main; main()"
 
@@ -37,7 +39,7 @@ class Zygote:
     """One generation's zygote, as the supervisor sees it.
 
     Args:
-        said: called with each of its answers: `loaded`, `failed`, `forked`.
+        said: called with each of its answers: `loaded`, `failed`, `forked`; of a base `based`, `begun`.
         gone: called once when it has ended.
         wrote: called with (lines, are records) of its output while the agent loads.
     """
@@ -51,6 +53,7 @@ class Zygote:
     ) -> None:
         self.generation = generation
         self.pid = 0
+        self.layered = False  # it comes from imported libraries; of a base: it has imported them
         self.spoilt = ""  # why it cannot be understood
         self._born = 0.0
         self._alive = self._listening = False
@@ -58,7 +61,10 @@ class Zygote:
         self._sock, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.setblocking(False)
         self._waiting: list[tuple[bytes, list[int]]] = []
-        self._leaving = False
+        self._leaving = self._condemned = False
+        self._mark = ""
+        self._reaper: Reaper | None = None
+        self._with_group = False
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._sock.close)
             on_failure.callback(self._far.close)
@@ -73,21 +79,57 @@ class Zygote:
         Raises:
             OSError: the kernel made no process.
         """
+        self._mark = own_mark
+        try:
+            self._sock.send(json.dumps(order).encode())
+            self.spawn(lifeline_read, beats_fd)
+        except OSError:
+            self._let_go()
+            raise
+
+    def ask(self, base: "Zygote", order: dict[str, Any], own_mark: str) -> None:
+        """Have a base fork it; `born` or `spawn` follows.
+
+        Raises:
+            OSError: no descriptors are left.
+        """
+        self._mark, self._born = own_mark, time.monotonic()
+        try:
+            self._sock.send(json.dumps(order).encode())
+            fds = [self._far.fileno(), self.output.write_fd, self.records.write_fd]
+            base.hand_over({"id": self.generation, "mark": own_mark}, fds)
+        except OSError:
+            self._let_go()
+            raise
+
+    def spawn(self, lifeline_read: int, beats_fd: int) -> None:
+        """Start the program whose order is sent already.
+
+        Raises:
+            OSError: the kernel made no process.
+        """
         fds = {
             1: self.output.write_fd, 2: self.output.write_fd, CONTROL_FD: self._far.fileno(),
             LIFELINE_FD: lifeline_read, RECORDS_FD: self.records.write_fd, BEATS_FD: beats_fd,
         }  # fmt: skip
         self._born = time.monotonic()
-        try:
-            self._sock.send(json.dumps(order).encode())
-            self.pid = _spawn(fds, {**child_environment(), mark.NAME: own_mark})
-        except OSError:
-            self._let_go()
-            raise
-        self._alive = True
+        self.born(_spawn(fds, {**child_environment(), mark.NAME: self._mark}))
+
+    def born(self, pid: int) -> None:
+        """It has a process."""
+        self.pid, self._alive = pid, True
         self._far.close()
         self.output.close_write()
         self.records.close_write()
+        if self._condemned:
+            self.kill()
+        if self._reaper is not None:
+            self._await_end()
+
+    def never_born(self, why: str) -> None:
+        """It will have no process."""
+        self.spoilt = why
+        self._ended(ExitStatus(None, "SIGKILL" if self._condemned else None))
 
     def listen(self, reaper: Reaper, *, with_group: bool = False) -> None:
         """Hear its answers and its end on the running loop; `with_group`: its helpers end with it."""
@@ -95,7 +137,13 @@ class Zygote:
         self._listening = True
         self.output.start()
         self.records.start()
-        reaper.claim(self.pid, self._ended, since=self._born, dying=self._dying, with_group=with_group)
+        self._reaper, self._with_group = reaper, with_group
+        if self.pid:
+            self._await_end()
+
+    def _await_end(self) -> None:
+        assert self._reaper is not None
+        self._reaper.claim(self.pid, self._ended, since=self._born, dying=self._dying, with_group=self._with_group)
 
     def hand_over(self, request: dict[str, Any], fds: list[int]) -> None:
         """Ask for a child with these descriptors. The descriptors may be closed on return.
@@ -123,7 +171,8 @@ class Zygote:
                 self._sock.shutdown(socket.SHUT_WR)
 
     def kill(self) -> None:
-        """End it now, with everything it started while loading."""
+        """End it now, with everything it started while loading; without a process yet, as soon as it has one."""
+        self._condemned = True
         if self._alive:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

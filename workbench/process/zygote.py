@@ -13,14 +13,15 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from typing import Any, NoReturn
 
 from workbench.agent import job as jobs
 from workbench.agent import loading
 from workbench.agent.problem import problem_of
 from workbench.process import descriptors, evidence, leftovers, lifeline, mark, records
+from workbench.process.base import Base, libraries
 from workbench.process.beats import Beats
+from workbench.process.forking import fork_twice
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
 MAX_REQUEST = 1 << 20
@@ -31,10 +32,10 @@ SLOW_IMPORT_S = 2.0
 class Zygote:
     """Takes the agent over from its file (see `agent.job.Host`), then serves forks until its socket closes."""
 
-    def __init__(self) -> None:
+    def __init__(self, order: dict[str, Any]) -> None:
         self.control = socket.socket(fileno=CONTROL_FD)
         self.beats = Beats(BEATS_FD)
-        self.order: dict[str, Any] = {}
+        self.order = order
         self.began = time.perf_counter()
         self.fds_before: dict[int, str] = {}
         self.root = ""
@@ -43,12 +44,12 @@ class Zygote:
 
     def run(self) -> NoReturn:
         """Load, report, serve."""
-        self.order = json.loads(self.control.recv(MAX_REQUEST))
         records.install(self.order["log_level"])
         descriptors.restore_limit(self.order["descriptors"])
         try:
             target = loading.find(self.order["target"])
             self.root = target.root
+            loading.check([target.file, *self.order["check"]])  # before anything of it is executed, imports above all
             loading.prepare(target, self.order["arguments"])
             self.fds_before = evidence.open_fds()
             jobs.set_host(self)
@@ -77,6 +78,7 @@ class Zygote:
                 "against_fork": against,
                 "ms": (time.perf_counter() - self.began) * 1e3,
                 "files": _project_files(self.root),
+                "libraries": libraries(self.root) if self.order["layers"] else [],
                 "root": self.root,
             }
         )
@@ -125,50 +127,12 @@ class Zygote:
     def _fork_twice(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         if len(fds) != 3:
             return {"error": "no descriptors are left in the zygote"}
-        read, write = os.pipe()
-        # Until the job's process has handlers of its own, a signal waits: those of the agent's file are not for it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        try:
-            middle = os.fork()
-            if middle == 0:
-                os.close(read)
-                self._fork_again(job, request, fds, write)
-        except OSError:
-            os.close(read)
-            raise
-        finally:
-            os.close(write)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        answer = os.read(read, 200).decode()
-        os.close(read)
-        os.waitpid(middle, 0)  # the job belongs to the supervisor once the one between is gone
-        return {"pid": int(answer)} if answer.isdecimal() else {"error": answer.lstrip("!") or "it died at once"}
-
-    def _fork_again(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int], write: int) -> NoReturn:
-        """In the process between. Neither it nor the job may ever run on in the agent's file."""
-        try:
-            pid = os.fork()
-            if pid == 0:
-                os.close(write)
-                self._become(job, request, fds)
-            os.write(write, str(pid).encode())
-        except OSError as error:
-            os.write(write, f"!{error.strerror}".encode())
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
+        return fork_twice(lambda: self._become(job, request, fds))
 
     def _become(self, job: jobs.WorkerJob, request: dict[str, Any], fds: list[int]) -> NoReturn:
-        try:
-            os.setsid()
-            lifeline.attach(LIFELINE_FD)
-            self._run(job, request, fds)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            records.flush_output()
-            os._exit(1)
+        os.setsid()
+        lifeline.attach(LIFELINE_FD)
+        self._run(job, request, fds)
 
     def _serve_as_child(self, job: jobs.WorkerJob) -> NoReturn:
         """Start method `spawn`: this process loaded the agent for itself alone, and now runs its jobs.
@@ -248,4 +212,12 @@ def main() -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import workbench.process.runner  # noqa: F401  # before the forks: children share its pages
 
-    Zygote().run()
+    order = _order()
+    if "libraries" in order:
+        Base(order, lambda: Zygote(_order()).run()).serve()
+    Zygote(order).run()
+
+
+def _order() -> dict[str, Any]:
+    order: dict[str, Any] = json.loads(os.read(CONTROL_FD, MAX_REQUEST))
+    return order

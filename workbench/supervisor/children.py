@@ -15,6 +15,7 @@ from workbench.process.launcher import Zygote
 from workbench.process.oom import OomCounter
 from workbench.process.reaper import ExitStatus, Reaper
 from workbench.process.tree import kill_tree, parent_of
+from workbench.supervisor.bases import BASE
 from workbench.supervisor.generations import Loader
 from workbench.supervisor.hearing import Hearing
 from workbench.supervisor.helpers import Helpers
@@ -264,7 +265,11 @@ class Children:
         """The process (`7`) or the generation (`g2`) of a mark."""
         if name.startswith("g"):
             number = int(name[1:]) if name[1:].isdecimal() else 0
-            return number in self._loader.by_number or any(c.generation == number for c in self.by_id.values())
+            return (
+                number in self._loader.by_number
+                or number == BASE
+                or any(c.generation == number for c in self.by_id.values())
+            )
         return name.isdecimal() and int(name) in self.by_id
 
     def last_steps(self) -> list[Step]:
@@ -287,7 +292,7 @@ class Children:
         while True:
             self._reaper.reap()
             helpers = self.helpers.kill_all()
-            if not (helpers or self.by_pid or self._loader.by_number or self.spawned):
+            if self._loader.empty and not (helpers or self.by_pid or self.spawned):
                 return
             await asyncio.sleep(0.002)  # SIGCHLD also comes for strangers: the table itself is the condition
 

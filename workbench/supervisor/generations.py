@@ -13,6 +13,7 @@ from workbench.model.text import cut
 from workbench.process import mark
 from workbench.process.launcher import Zygote
 from workbench.process.reaper import ExitStatus, Reaper
+from workbench.supervisor.bases import Bases
 from workbench.supervisor.words import OURS
 
 DUMP_LINE = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$')
@@ -45,6 +46,7 @@ class Loader:
     """Starts zygotes and judges how their loading went.
 
     Args:
+        bases: start the zygotes.
         order: makes the order for a zygote.
         told: called with (generation, `loaded` | `failed` | `slow` | `lost`).
         forked: called with each answer to a fork request.
@@ -54,21 +56,24 @@ class Loader:
     def __init__(
         self,
         reaper: Reaper,
-        lifeline_read: int,
-        beats_fd: int,
+        bases: Bases,
         order: Callable[[], dict[str, Any]],
         told: Callable[[Generation, str], None],
         forked: Callable[[dict[str, Any]], None],
         wrote: Callable[[Generation, list[bytes], bool], None],
     ) -> None:
-        self._reaper, self._lifeline, self._beats = reaper, lifeline_read, beats_fd
+        self._reaper, self.bases = reaper, bases
         self.order, self._told, self._forked, self._wrote = order, told, forked, wrote
         self.by_number: dict[int, Generation] = {}
         self._count = 0
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
-    def begin(self, changed: list[str]) -> Generation:
+    def begin(self, changed: list[str], check: list[str]) -> Generation:
         """Start the zygote of a new generation. Usable before the event loop runs; then call `listen`.
+
+        Args:
+            changed: the files that were saved, as people name them.
+            check: files to be compiled before anything is executed.
 
         Raises:
             OSError: the kernel made no process.
@@ -76,7 +81,8 @@ class Loader:
         number = self._count + 1
         zygote = Zygote(number, self._said, self._gone, self._output)
         generation = Generation(number, zygote, changed, time.monotonic())
-        zygote.start(self._lifeline, self._beats, self.order(), mark.of_generation(os.getpid(), number))
+        order = {**self.order(), "check": check, "layers": self.bases.layered}
+        self.bases.begin(zygote, order, mark.of_generation(os.getpid(), number))
         self._count = number
         self.by_number[number] = generation
         return generation
@@ -96,11 +102,17 @@ class Loader:
             generation.zygote.dismiss()
 
     def close(self) -> None:
-        """End every zygote."""
+        """End every zygote, and the base."""
+        self.bases.close()
         for timer in self._timers.values():
             timer.cancel()
         for generation in self.by_number.values():
             generation.zygote.kill()
+
+    @property
+    def empty(self) -> bool:
+        """No process of a zygote or base is left."""
+        return not (self.by_number or self.bases.there)
 
     def _generation(self, zygote: Zygote) -> Generation:
         return self.by_number[zygote.generation]
@@ -148,6 +160,7 @@ class Loader:
         text = f"it hung during import: not loaded within initialize_timeout ({timeout_s:g} s)"
         generation.problem = Problem("", f"{text}; end the loop or wait at import, or raise initialize_timeout")
         self._place(generation)
+        self.bases.give_up(generation.zygote)
         generation.zygote.kill()
 
     def _place(self, generation: Generation) -> None:

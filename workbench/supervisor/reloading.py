@@ -11,6 +11,7 @@ from workbench.model.errors import AgentError, WorkbenchError
 from workbench.model.settings import Layers, Settings
 from workbench.process import descriptors
 from workbench.process.child import Child
+from workbench.process.launcher import Zygote
 from workbench.process.sampling import PAGE_MB, CpuClock
 from workbench.supervisor.code_options import Change, CodeOptions
 from workbench.supervisor.generations import Generation, Loader
@@ -61,7 +62,7 @@ class Reloading:
 
     def boot(self) -> None:
         """Start the first zygote: it loads the agent while this process imports the rest."""
-        self.loading = self._loader.begin([])
+        self.loading = self._loader.begin([], [])
 
     def listen(self) -> None:
         """The loop runs: hear the first zygote."""
@@ -84,13 +85,18 @@ class Reloading:
             self._core.generation_dropped(self._shell.now())
             self._loader.drop(replaced, kill=True)
         try:
-            generation = self.loading = self._loader.begin(changed)
+            generation = self.loading = self._loader.begin(changed, self._to_check(changed))
         except OSError as error:
             self._cannot_start(error, changed)
             return self._shell.state.reload.generation
         self._shell.publish(ev.ReloadStarted(at=time.time(), generation=generation.number, changed=changed))
         self._loader.listen(generation, self._shell.settings.options.initialize_timeout)
         return generation.number
+
+    def _to_check(self, changed: list[str]) -> list[str]:
+        """A saved file that surely is imported again: none that import it were saved. The agent's own always is."""
+        imported = [path for name in changed if (path := os.path.join(self.root, name)) in self.files]
+        return imported if len(imported) == 1 and imported[0].endswith(".py") else []
 
     def close(self) -> None:
         """No news matters any more; every zygote is ended."""
@@ -154,9 +160,9 @@ class Reloading:
         for older in [one for one in self._loader.by_number.values() if one.number < number]:
             self._loader.drop(older)
 
-    def wrote(self, generation: Generation, lines: list[bytes], records: bool) -> None:
-        """Output of a zygote."""
-        source, logs = Source(0, generation.zygote.pid, generation.number), self._shell.logs
+    def wrote(self, zygote: Zygote, lines: list[bytes], records: bool) -> None:
+        """Output of a zygote, or of a base."""
+        source, logs = Source(0, zygote.pid, zygote.generation), self._shell.logs
         if not records:
             logs.add(source, "INFO", "stdout", lines)
             return
@@ -216,10 +222,12 @@ class Reloading:
                 import_ms=round(float(loaded.get("ms") or 0.0), 1),
                 memory_mb=round(probe.files.memory_pages() * PAGE_MB, 1) if probe.files is not None else 0.0,
                 needs_restart=change.needs_restart if change is not None else [],
+                layered=generation.zygote.layered,
             )
         )  # fmt: skip
         self._core.generation_promoted(generation.number, self._shell.now())
         self._shell.flush()
+        self._loader.bases.want(loaded.get("libraries") or [])
 
     def _failed(self, generation: Generation) -> None:
         self.loading = None

@@ -1,15 +1,19 @@
 """What people read of the supervisor: the log line of an event, the line where a stack stands."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from workbench.agent.problem import Problem
 from workbench.model import events as ev
 from workbench.model.state import State
 from workbench.model.text import plural
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUR_FRAME = f'  File "{OURS}{os.sep}'.encode()
+MOST_NAMES = 3
+GROWN_MB = 20.0
+GROWN_SHARE = 0.25
+SLOWER_TIMES = 2.0
+SLOWER_MS = 200.0
 
 
 def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
@@ -35,11 +39,13 @@ def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
             how = event.signal or (f"exit code {event.exit_code}" if event.exit_code is not None else "not made")
             return "ERROR", f"process {event.id} died: {how}" + (f": {event.why}" if event.why else "")
         case ev.ReloadDone():
-            return "INFO", f"generation {event.generation} serves after {event.took_ms:.0f} ms"
+            serves = f"generation {event.generation} serves after {event.took_ms:.0f} ms"
+            level = "WARNING" if event.needs_restart or costs_more(event, state) else "INFO"
+            return level, serves + reload_facts(event, state)
         case ev.ReloadFailed():
-            problem = Problem.from_json(event.problem)
-            kept = f"; generation {state.worker.generation} still serves" if state.worker.generation else ""
-            return "ERROR", "\n".join([f"cannot load the agent: {problem.headline()}{kept}", *problem.excerpt()])
+            return "ERROR", _broken(event, state)
+        case ev.ReloadPending() if event.changed:
+            return "INFO", f"saved, and not loaded before somebody asks for it: {listed(event.changed)}"
         case ev.LateReport():
             return "WARNING", f"late: {event.id}: {event.text}"
         case ev.DrainStarted():
@@ -48,6 +54,58 @@ def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
             return event.level, event.text
         case _:
             return None
+
+
+def listed(names: Sequence[str]) -> str:
+    """`bot.py, shop.py, prompts/a.md and 4 more`."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def reload_facts(event: ev.ReloadDone, state: State) -> str:
+    """`: bot.py; import 41 ms (+3), process 23.1 MB (+0.4); needs restart: port`, as far as it is known."""
+    reload = state.reload
+    costs = []
+    if event.import_ms:
+        costs.append(f"import {event.import_ms:.0f} ms{_change(event.import_ms, reload.import_before_ms, 0)}")
+    if event.memory_mb:
+        costs.append(f"process {event.memory_mb:.1f} MB{_change(event.memory_mb, reload.memory_before_mb, 1)}")
+    changed = f": {listed(reload.changed)}" if reload.changed else ""
+    restart = f"needs restart: {', '.join(event.needs_restart)}" if event.needs_restart else ""
+    return changed + "".join(f"; {part}" for part in (", ".join(costs), restart) if part)
+
+
+def costs_more(event: ev.ReloadDone, state: State) -> bool:
+    """Whether the new code takes so much more memory or time to load that its author will want to know."""
+    reload = state.reload
+    grown_mb = _more(event.memory_mb, reload.memory_before_mb)
+    slower_ms = _more(event.import_ms, reload.import_before_ms)
+    return (
+        grown_mb >= GROWN_MB
+        or 0 < (reload.memory_before_mb or 0.0) * GROWN_SHARE <= grown_mb
+        or (slower_ms >= SLOWER_MS and event.import_ms >= SLOWER_TIMES * (reload.import_before_ms or 0.0))
+    )
+
+
+def _more(now: float, before: float | None) -> float:
+    return now - before if now and before else 0.0  # 0 is what was not measured
+
+
+def _change(now: float, before: float | None, digits: int) -> str:
+    return f" ({round(_more(now, before), digits) + 0.0:+.{digits}f})" if before else ""  # + 0.0: there is no -0
+
+
+def _broken(event: ev.ReloadFailed, state: State) -> str:
+    """What is wrong and where, what was saved, and what serves meanwhile."""
+    from workbench.agent.problem import Problem  # with all of pydantic: the screen has no use for it
+
+    problem, generation = Problem.from_json(event.problem), state.worker.generation
+    parts = [f"{'new code cannot serve' if generation else 'cannot load the agent'}: {problem.headline()}"]
+    if state.reload.changed:
+        parts.append(f"changed: {listed(state.reload.changed)}")
+    if generation:
+        parts.append(f"generation {generation} still serves {plural(len(state.active_jobs()), 'job')}")
+    return "\n".join(["; ".join(parts), *problem.excerpt()])
 
 
 def _pid(process_id: int, state: State) -> int:

@@ -23,6 +23,7 @@ from workbench.process import descriptors
 from workbench.process.child import Child
 from workbench.process.reaper import Reaper
 from workbench.process.speech import REASONS as CHILD_REASONS
+from workbench.supervisor.bases import Bases
 from workbench.supervisor.bugs import Bugs
 from workbench.supervisor.children import Children, terminate
 from workbench.supervisor.generations import Generation, Loader
@@ -91,9 +92,13 @@ class Supervisor:
         )  # fmt: skip
         self.watchdog = Watchdog(self.shell, self.children, lambda: self.code.root)
         self.sampler = self.watchdog.sampler
+        self.bases = Bases(
+            self.reaper, self.children.lifeline_read, self.children.beats_fd, self._order,
+            lambda base, lines, records: self.code.wrote(base, lines, records), self.logs.note,
+        )  # fmt: skip
         self.loader = Loader(
-            self.reaper, self.children.lifeline_read, self.children.beats_fd, self._order, self.code.told,
-            self.children.forked, self.code.wrote,
+            self.reaper, self.bases, self._order, self.code.told, self.children.forked,
+            lambda generation, lines, records: self.code.wrote(generation.zygote, lines, records),
         )  # fmt: skip
         hearing = Hearing(self.shell, self.rooms, self._child_ready, lambda: self.code.root)
         self.children.connect(self.loader, hearing)
@@ -348,6 +353,8 @@ class Supervisor:
             "arguments": self.arguments,
             "log_level": self.settings.options.log_level,
             "descriptors": self._descriptors,
+            "check": [],
+            "layers": False,
         }
 
     def _use(self, settings: Settings) -> None:

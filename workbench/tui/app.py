@@ -33,6 +33,7 @@ from workbench.tui.theme import DEFAULTS, THEMES
 
 PAINT_EVERY_S = 0.1
 TICK_S = 1.0
+PIN_WORDS = "pin: newer code leaves the selected job alone; again: unpin"
 Severity = Literal["information", "warning", "error"]
 
 
@@ -62,6 +63,7 @@ class WorkbenchApp(App[ExitReport]):
         ),
         Binding("K", "kill", "Kill", tooltip="kill the selected process and all it started", id="process.kill"),
         Binding("r", "reload", "Reload", tooltip="load the agent's code again", id="code.reload"),
+        Binding("P", "pin", "Pin", show=False, tooltip=PIN_WORDS, id="job.pin"),
         Binding("D", "drain", "Drain", tooltip="take no new jobs", id="worker.drain"),
         Binding("U", "admit", "Admit", tooltip="take jobs again", id="worker.admit"),
         Binding("R", "start_again", "Start again", tooltip="start the supervisor again", id="worker.start"),
@@ -286,6 +288,15 @@ class WorkbenchApp(App[ExitReport]):
         """Load the agent's code again."""
         self._ask(lambda connection: connection.reload())
 
+    def action_pin(self) -> None:
+        """Keep the selected job on its code, or let newer code take it again."""
+        job = self.board_screen.table.job
+        if job is None:
+            return
+        pinned = not job.pinned
+        done = f"{job.id} stays on generation {job.generation}" if pinned else f"{job.id} goes with newer code again"
+        self._ask(lambda connection: connection.pin_job(job.id, pinned), done)
+
     def action_drain(self) -> None:
         """Take no new jobs."""
         self._ask(lambda connection: connection.drain(), "no new jobs are taken; U takes them again")
@@ -357,6 +368,8 @@ class WorkbenchApp(App[ExitReport]):
             return linked
         if action == "end_job":
             return linked and table is not None and table.job is not None and table.job.active
+        if action == "pin":
+            return linked and table is not None and table.job is not None and self.board.can_pin(table.job)
         if action == "kill":
             return linked and table is not None and table.process is not None and table.process.pid > 0
         if action in ("drain", "admit"):

@@ -73,6 +73,10 @@ class Board:
         """The job the workbench itself started, while it runs."""
         return next((job for job in reversed(self.state.active_jobs()) if job.own), None)
 
+    def can_pin(self, job: Job) -> bool:
+        """Whether newer code would take the job, or only does not because it is pinned already."""
+        return job.active and (job.own or job.pinned or self.state.reload.jobs == "restart")
+
     def idle_target(self) -> int:
         """Idle processes wanted now: fewer where running jobs leave no room."""
         most, wanted = (int(self.state.option(name) or 0) for name in ("max_processes", "num_idle_processes"))

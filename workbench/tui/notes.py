@@ -7,12 +7,13 @@ from typing import Any
 from workbench.model import events as ev
 from workbench.model.state import Job, State
 from workbench.model.text import plural
+from workbench.supervisor.words import costs_more, reload_facts
 from workbench.tui import format as fmt
 from workbench.tui.lines import clean
-from workbench.tui.words import job_story, problem_place
+from workbench.tui.words import job_story, pending_words, problem_place, suspended_words
 
 RECENT_FAILURES = 20
-NOT_LOADED = "not loaded: "
+CANNOT_SERVE = "new code cannot serve: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _ending(job: Job) -> str:
 
 def _broken(problem: dict[str, Any]) -> str:
     place = problem_place(problem)
-    return f"{NOT_LOADED}{problem.get('message') or problem.get('kind')}{f' ({place})' if place else ''}"
+    return f"{CANNOT_SERVE}{problem.get('message') or problem.get('kind')}{f' ({place})' if place else ''}"
 
 
 def _job_ended(event: ev.JobEnded, state: State) -> Made:
@@ -104,8 +105,23 @@ def _admission(event: ev.AdmissionChanged, state: State) -> Made:
 
 def _reloaded(event: ev.ReloadDone, state: State) -> Made:
     old = sum(p.generation != event.generation and p.state == "busy" for p in state.processes.values())
-    serving = f", {plural(old, 'job')} on older code" if old else ""
-    return "good", f"generation {event.generation} live in {fmt.millis(event.took_ms)}{serving}"
+    left = f"; {plural(old, 'job')} on older code" if old else ""
+    tone = "warn" if event.needs_restart or costs_more(event, state) else "good"
+    live = f"generation {event.generation} live in {event.took_ms:.0f} ms"
+    return tone, f"{live}{reload_facts(event, state)}{left}"
+
+
+def _suspended(event: ev.ReloadSuspended, state: State) -> Made:
+    return ("warn", suspended_words(event.files)) if event.files else None
+
+
+def _pending(event: ev.ReloadPending, state: State) -> Made:
+    return ("info", pending_words(event.changed)) if event.changed else None
+
+
+def _pinned(event: ev.JobPinned, state: State) -> Made:
+    job = state.jobs[event.id]
+    return "info", f"{event.id} stays on generation {job.generation}" if event.pinned else f"{event.id} is not pinned"
 
 
 def _noted(event: ev.Noted, state: State) -> Made:
@@ -132,5 +148,8 @@ _MAKERS: dict[type[ev.Event], Callable[[Any, State], Made]] = {
     ev.ReloadStarted: lambda e, s: ("info", f"loading generation {e.generation}"),
     ev.ReloadDone: _reloaded,
     ev.ReloadFailed: lambda e, s: ("bad", _broken(e.problem)),
+    ev.ReloadPending: _pending,
+    ev.ReloadSuspended: _suspended,
+    ev.JobPinned: _pinned,
     ev.Noted: _noted,
 }

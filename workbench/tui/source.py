@@ -41,6 +41,9 @@ class Connection(Protocol):
     async def end_job(self, job_id: str) -> None:
         """Ask a job to end."""
 
+    async def pin_job(self, job_id: str, pinned: bool) -> None:
+        """Leave a job on its generation, or no longer so."""
+
     async def kill_process(self, pid: int) -> None:
         """Kill a process and its tree."""
 

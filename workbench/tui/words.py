@@ -4,7 +4,10 @@ import os
 from typing import Any, NamedTuple
 
 from workbench.model.state import Job, Process, State
-from workbench.tui.lines import Line, clean
+from workbench.tui.lines import Line, clean, cut
+
+LONGEST_NAME = 28
+SUSPENDED = "saves of "
 
 
 class Look(NamedTuple):
@@ -98,6 +101,21 @@ def job_end(status: str, reason: str | None, signal: str | None, exit_code: int 
     """How a job ended, in the contract's words: `failed / signalled SIGKILL`."""
     detail = signal or (f"code {exit_code}" if exit_code is not None else "")
     return f"{status} / {reason} {detail}".rstrip() if reason else status
+
+
+def pending_words(files: list[str]) -> str:
+    """Saved files that no generation has loaded: `bot.py changed, r loads it`."""
+    if len(files) == 1:
+        return f"{cut(clean(files[0]), LONGEST_NAME)} changed, r loads it"
+    return f"{len(files)} files changed, r loads them"
+
+
+def suspended_words(files: dict[str, str]) -> str:
+    """Files whose saves load nothing any more, the first with its reason."""
+    (name, why), more = next(iter(files.items())), len(files) - 1
+    others = f" (and {more} more)" if more else ""
+    again = f"r takes {'them' if more else 'it'} up again"
+    return f"{SUSPENDED}{clean(name, 80)}{others} load nothing: {clean(why, 160)}; {again}"
 
 
 def problem_place(problem: dict[str, Any]) -> str:

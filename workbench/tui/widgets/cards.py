@@ -4,6 +4,7 @@ from rich.cells import cell_len
 
 from workbench.client.owner import Ended
 from workbench.model.text import plural
+from workbench.supervisor.words import listed
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, fit, spread, wrap
@@ -43,8 +44,7 @@ class ReloadCard(Card):
         text = f"{kind}: {message}" if kind else message
         rows = wrap(text, width)[:MESSAGE_ROWS]
         lines: list[Line] = [headline(board, width), *([(row, "strong")] for row in rows)]
-        place = problem_place(problem)
-        lines += [fit([(place, "info")], width)] if place else []
+        lines += where(board, problem, width)
         lines += [fit(line, width) for line in source_lines(problem)]
         return [*lines, fit([("fix and save: this goes away by itself; r loads it again", "dim")], width)]
 
@@ -56,9 +56,18 @@ def headline(board: Board, width: int) -> Line:
         title = "✗ The agent cannot be loaded"
     else:
         jobs = plural(len(state.active_jobs()), "job")
-        title = f"✗ Generation {state.reload.generation} not loaded"
+        title = f"✗ Generation {state.reload.generation} cannot serve"
         title += f"; generation {state.worker.generation} still serves {jobs}"
     return spread([(title, "bad")], [(fmt.clock_time(state.reload.since), "dim")], width)
+
+
+def where(board: Board, problem: dict[str, object], width: int) -> list[Line]:
+    """The place in the user's code, and what was saved: on one row where that fits."""
+    place, changed = problem_place(problem), board.state.reload.changed
+    first: Line = [(place, "info")] if place else []
+    saved: Line = [(f"saved: {clean(listed(changed), 160)}", "dim")] if changed else []
+    rows = [[*first, ("   ", ""), *saved]] if first and saved else [first or saved]
+    return [fit(row, width) for row in rows if row]
 
 
 def source_lines(problem: dict[str, object]) -> list[Line]:

@@ -4,11 +4,10 @@ from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, choose, clean, cut
 from workbench.tui.widgets.line_widget import LineWidget
-from workbench.tui.words import admission_look, link_look
+from workbench.tui.words import LONGEST_NAME, admission_look, link_look, pending_words
 
 NO_CODE = "-"
 LASTED_FROM_S = 1.0
-LONGEST_NAME = 28
 LONGEST_REASON = 56
 
 Parts = list[tuple[int, Line]]
@@ -39,36 +38,52 @@ def admission(board: Board) -> Parts:
     """Whether jobs are taken, why, and for how long already; or that all this is old."""
     now, worker = board.clock(), board.state.worker
     if board.ended:
-        return [(0, [("✗ ENDED", "bad")]), (4, [("R starts the supervisor again", "dim")])]
+        return [(0, [("✗ ENDED", "bad")]), (5, [("R starts the supervisor again", "dim")])]
     if board.stale_since is not None:
         gone = fmt.age(now - board.stale_since)
         words = f"✗ stale {gone}, reconnecting"
-        return [(0, [(words, "bad")]), (5, [(cut(clean(board.stale_why), LONGEST_REASON), "dim")])]
+        return [(0, [(words, "bad")]), (6, [(cut(clean(board.stale_why), LONGEST_REASON), "dim")])]
     look = admission_look(board.state)
     reason = (cut(clean(worker.why), LONGEST_REASON), "dim" if look.tone == "good" else look.tone)
     lasted = now - worker.status_since
     since: Line = [(f"for {fmt.age(lasted)}", "faint")]
-    return [(0, look.line), (4, [reason]), *([(5, since)] if lasted >= LASTED_FROM_S else [])]
+    return [(0, look.line), (5, [reason]), *([(6, since)] if lasted >= LASTED_FROM_S else [])]
 
 
 def code_and_link(board: Board) -> Parts:
     """The generation with what becomes of the next one, and the registry link with its reason."""
     link = board.state.link
-    why: Parts = [(6, [(cut(clean(link.why), LONGEST_REASON), "dim")])] if link.why else []
-    return [(1, _generation(board)), (2, _link(board)), *why]
+    why: Parts = [(7, [(cut(clean(link.why), LONGEST_REASON), "dim")])] if link.why else []
+    return [(1, _generation(board)), *saves(board), (3, _link(board)), *why]
+
+
+def saves(board: Board) -> Parts:
+    """What was saved and does not run, with the reason where it is short."""
+    reload, parts = board.state.reload, Parts()
+    if reload.pending:
+        parts.append((2, [(pending_words(reload.pending), "info")]))
+    if reload.suspended:
+        name, more = next(iter(reload.suspended)), len(reload.suspended) - 1
+        which = f"{len(reload.suspended)} files" if more else cut(clean(name), LONGEST_NAME)
+        parts.append((2, [(f"! {which} suspended", "warn")]))
+    if reload.needs_restart:
+        parts.append((2, [(f"! needs restart: {clean(', '.join(reload.needs_restart), 80)}", "warn")]))
+    if reload.polling:
+        parts.append((4, [("polling", "dim")]))
+    return parts
 
 
 def place_and_age(board: Board) -> Parts:
     """Address, a remark about it, uptime, and the file."""
     worker, parts = board.state.worker, Parts()
     if worker.url_note:
-        parts.append((3, [(f"! {clean(worker.url_note, 80)}", "warn")]))
+        parts.append((4, [(f"! {clean(worker.url_note, 80)}", "warn")]))
     if worker.url:
-        parts.append((6, [(clean(worker.url, 80), "dim")]))
+        parts.append((7, [(clean(worker.url, 80), "dim")]))
     if worker.started_at:
-        parts.append((7, [(f"up {fmt.age(board.clock() - worker.started_at)}", "faint")]))
+        parts.append((8, [(f"up {fmt.age(board.clock() - worker.started_at)}", "faint")]))
     if board.title:
-        parts.append((8, [(clean(board.title, 60), "faint")]))
+        parts.append((9, [(clean(board.title, 60), "faint")]))
     return parts
 
 

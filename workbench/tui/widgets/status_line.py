@@ -4,9 +4,10 @@ from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, spread
-from workbench.tui.notes import NOT_LOADED
+from workbench.tui.notes import CANNOT_SERVE
 from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.slots.notes import stack_line
+from workbench.tui.words import SUSPENDED, suspended_words
 
 RECENT_S = 600.0
 
@@ -40,13 +41,17 @@ def standing(board: Board) -> Line:
         return [(f"◐ draining: {left} left{cut}", "warn"), ("   U admits again", "dim")]
     if worker.degraded or worker.held_why:
         return [(f"! {clean(worker.held_why)}", "bad" if worker.degraded else "warn")]
+    if reload.suspended:
+        return [(f"! {suspended_words(reload.suspended)}", "warn")]
     return []
 
 
 def latest(board: Board) -> Line:
     """The last note that is bad and recent, else the last of all."""
-    mended = board.state.reload.problem is None
-    notes = [n for n in board.notes if not (mended and n.text.startswith(NOT_LOADED))]
+    reload = board.state.reload
+    lasting = {CANNOT_SERVE: reload.problem, SUSPENDED: reload.suspended}
+    over = tuple(words for words, trouble in lasting.items() if not trouble)
+    notes = [n for n in board.notes if not n.text.startswith(over)]
     recent = [n for n in notes if n.tone in ("bad", "warn") and board.clock() - n.at < RECENT_S]
     note = recent[-1] if recent else notes[-1] if notes else None
     if note is None:

@@ -38,6 +38,7 @@ class LogPane(Vertical):
     def show(self, board: Board) -> None:
         """Draw from the board."""
         self.query_one(PaneBar).show(board)
+        self.view.serve(board.state.worker.generation)
 
     def add(self, records: list[LogRecord]) -> None:
         """Take new records."""

@@ -25,12 +25,13 @@ class LogRecord:
     level: str
     text: str
     job_id: str = ""
+    generation: int = 0
 
     @classmethod
     def of(cls, line: LogLine) -> "LogRecord":
         """The record of a line from the wire."""
-        text = clean_text(line.text)
-        return cls(line.at, line.process_id, line.pid, clean_text(line.level, 16), text, line.job_id or "")
+        text, level = clean_text(line.text), clean_text(line.level, 16)
+        return cls(line.at, line.process_id, line.pid, level, text, line.job_id or "", line.generation)
 
     @classmethod
     def dropped(cls, number: int, at: float) -> "LogRecord":

@@ -57,6 +57,7 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
         self._anchor = 0
         self._shift = 0
         self._placing = False
+        self._serving = 0
 
     # --- what comes in --------------------------------------------------------------------------
 
@@ -66,6 +67,12 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
             return
         self.store.add(records)
         self._settle()
+
+    def serve(self, generation: int) -> None:
+        """Lines of other code than this are marked."""
+        if generation != self._serving:
+            self._serving = generation
+            self.refresh()
 
     def set_filter(self, changed: LogFilter) -> None:
         """Show what another filter lets through, with the same line in its place where it is still shown."""
@@ -142,7 +149,8 @@ class LogView(ToneStyles, ScrollView, can_focus=True):
         row = round(self.scroll_y) + y
         if row >= len(shown):
             return self._empty(y, width)
-        line = log_line(self.store.record(shown[row]), width, self._shift)
+        seen = self.scrollable_content_region.width  # without the scrollbar
+        line = log_line(self.store.record(shown[row]), seen, self._shift, self._serving)
         return self.strip(line, "cursor" if self.has_focus and row == self._cursor_row else "")
 
     def _empty(self, y: int, width: int) -> Strip:

@@ -11,6 +11,9 @@ from workbench.tui.widgets.slots.notes import place_note
 from workbench.tui.words import Look, process_look
 
 TREND_CELLS = 10
+GEN_CELLS = 4
+PINNED = "="
+OTHER_CODE = "<"  # than what serves
 EXTRA_RANK = 11
 NOTE_CELLS = 24  # what the note has before columns of this rank and above get room
 BEAT_LATE_S = 1.0
@@ -42,8 +45,11 @@ def _pid(place: Place, board: Board) -> Span:
 def _generation(place: Place, board: Board) -> Span:
     if place.process is None:
         return "", ""
-    old = place.process.generation != board.state.worker.generation
-    return f"g{place.process.generation}", "warn" if old else "dim"
+    number = place.process.generation
+    old = number != board.state.worker.generation
+    mark = PINNED if place.job and place.job.pinned else OTHER_CODE if old else ""
+    text = next((text for text in (f"g{number}{mark}", f"{number}{mark}") if len(text) <= GEN_CELLS), str(number))
+    return text, "warn" if old else "dim"
 
 
 def _cpu(place: Place, board: Board) -> Span:
@@ -108,7 +114,7 @@ def _done(place: Place, board: Board) -> Span:
 
 COLUMNS = (
     Column("PID", 7, 3, _pid),
-    Column("GEN", 4, 6, _generation),
+    Column("GEN", GEN_CELLS, 6, _generation),
     Column("STATE", 10, 0, _state),
     Column("CPU", 5, 2, _cpu, right=True),
     Column("TREND", TREND_CELLS, EXTRA_RANK + 2, _cpu_trend),

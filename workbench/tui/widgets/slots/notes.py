@@ -38,8 +38,12 @@ def _memory(process: Process, board: Board) -> Span | None:
 def _of_job(job: Job, process: Process, board: Board) -> Span:
     if job.asked:
         return f"told to end: {clean(job.asked, 20)}", "warn"
+    pinned = f"gen {process.generation} pinned" if job.pinned else ""
     if job.report:
-        return clean("  ".join(f"{key}={value}" for key, value in job.report.items()), 120), "dim"
+        told = clean("  ".join(f"{key}={value}" for key, value in job.report.items()), 120)
+        return f"{pinned}  {told}".strip(), "dim"
+    if pinned:
+        return pinned, "dim"
     if process.generation != board.state.worker.generation:
         return "older code, ends with its job", "dim"
     return ("own job" if job.own else "", "dim")

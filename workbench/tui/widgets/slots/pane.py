@@ -40,7 +40,10 @@ class SlotPane(Vertical):
 
 
 def watch_words(board: Board) -> Line:
-    """Whether saves are followed."""
+    """Whether saves are followed, and how; what becomes of running jobs then."""
     reload = board.state.reload
-    watched = f", {plural(reload.watched, 'file')} watched" if reload.watched else ""
-    return [("reload ", "faint"), (f"{clean(reload.mode, 16)}{watched}", "dim")]
+    parts = [clean(reload.mode, 16)]
+    parts += ["restarts jobs"] if reload.jobs == "restart" and reload.mode != "off" else []
+    parts += [f"{plural(reload.watched, 'file')} watched"] if reload.watched else []
+    parts += [f"polling ({clean(reload.polling, 80)})"] if reload.polling else []
+    return [("reload ", "faint"), (", ".join(parts), "dim")]
