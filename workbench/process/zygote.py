@@ -15,8 +15,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
+from workbench.agent import bytecode, loading
 from workbench.agent import job as jobs
-from workbench.agent import loading
 from workbench.agent.problem import problem_of
 from workbench.process import descriptors, evidence, leftovers, lifeline, mark, records
 from workbench.process.base import Base, libraries
@@ -45,6 +45,7 @@ class Zygote:
     def run(self) -> NoReturn:
         """Load, report, serve."""
         records.install(self.order["log_level"])
+        bytecode.keep_none_of_fresh_files()
         descriptors.restore_limit(self.order["descriptors"])
         try:
             target = loading.find(self.order["target"])

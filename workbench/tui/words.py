@@ -115,7 +115,7 @@ def suspended_words(files: dict[str, str]) -> str:
     (name, why), more = next(iter(files.items())), len(files) - 1
     others = f" (and {more} more)" if more else ""
     again = f"r takes {'them' if more else 'it'} up again"
-    return f"{SUSPENDED}{clean(name, 80)}{others} load nothing: {clean(why, 160)}; {again}"
+    return f"{SUSPENDED}{clean(name, 80)}{others} load nothing, {again}: {clean(why, 160)}"
 
 
 def problem_place(problem: dict[str, Any]) -> str:

@@ -58,16 +58,16 @@ def code_and_link(board: Board) -> Parts:
 
 
 def saves(board: Board) -> Parts:
-    """What was saved and does not run, with the reason where it is short."""
+    """What was saved and has no effect yet, and how saves are noticed where the kernel does not tell of them."""
     reload, parts = board.state.reload, Parts()
     if reload.pending:
         parts.append((2, [(pending_words(reload.pending), "info")]))
     if reload.suspended:
         name, more = next(iter(reload.suspended)), len(reload.suspended) - 1
         which = f"{len(reload.suspended)} files" if more else cut(clean(name), LONGEST_NAME)
-        parts.append((2, [(f"! {which} suspended", "warn")]))
+        parts.append((4, [(f"! {which} suspended", "warn")]))  # the status line has it, too
     if reload.needs_restart:
-        parts.append((2, [(f"! needs restart: {clean(', '.join(reload.needs_restart), 80)}", "warn")]))
+        parts.append((3, [(f"! needs restart: {clean(', '.join(reload.needs_restart), 80)}", "warn")]))
     if reload.polling:
         parts.append((4, [("polling", "dim")]))
     return parts
