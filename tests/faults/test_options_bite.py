@@ -331,7 +331,8 @@ async def test_job_timeout_ends_a_job_that_runs_longer(start_worker: Any) -> Non
 )
 @defence(("workbench/supervisor/worker.py", '"level": settings.options.log_level})', '"level": "DEBUG"})'))
 async def test_log_level_is_the_least_severe_level_of_what_is_kept(start_worker: Any) -> None:
-    worker = start_worker(AGENT, "--log-level", "DEBUG", "--log-format", "json", "--max-jobs-per-process", "0")
+    flags = "--log-level DEBUG --log-format json --max-jobs-per-process 0 --max-processes 1".split()
+    worker = start_worker(AGENT, *flags)
     async with worker.client() as client:
         await until_ready(client)
         await run(client, "speak")
