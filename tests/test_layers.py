@@ -242,7 +242,16 @@ async def test_a_base_that_does_not_answer_is_given_up(start_worker: Any, projec
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-async def test_no_base_outlives_its_worker(start_worker: Any, project: Project, how: signal.Signals) -> None:
+@defence(
+    (
+        BASE,
+        "            if not data:\n                os._exit(0)",
+        "            if not data:\n                time.sleep(3600)",
+    ),
+    ("workbench/process/zygote.py", "    lifeline.attach(LIFELINE_FD)\n    # Loading numpy", "    # Loading numpy"),
+    ("workbench/process/zygote.py", "leftovers.end_all_of(self.supervisor, self.beats.helpers())", "pass"),
+)
+async def test_fault_G8_no_base_outlives_its_worker(start_worker: Any, project: Project, how: signal.Signals) -> None:
     worker = start_worker(project.file, "--layers")
     async with worker.client() as client:
         await until_ready(client)

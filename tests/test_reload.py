@@ -30,6 +30,7 @@ async def entrypoint(ctx):
 if __name__ == "__main__":
     WorkerJob(entrypoint, prewarm=prewarm, options=Options({options})).start()
 """
+RELOADING = "workbench/supervisor/reloading.py"
 DIES = "import threading; threading.Timer({after}, lambda: os.kill(os.getpid(), signal.{name})).start()"
 
 
@@ -133,7 +134,8 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("how", FAILURES)
-async def test_code_that_fails_in_any_way_leaves_the_old_code_serving(
+@defence((RELOADING, "if self.serving is None and not self._waits_for_save:", "if not self._waits_for_save:"))
+async def test_fault_G3_code_that_fails_in_any_way_leaves_the_old_code_serving(
     start_worker: Any, agent: Agent, how: str
 ) -> None:
     edit, words = FAILURES[how]
@@ -165,7 +167,8 @@ async def test_code_that_fails_in_any_way_leaves_the_old_code_serving(
 # --- options of the file ----------------------------------------------------------------------------
 
 
-async def test_options_of_the_new_file_hold_from_promotion_on_and_others_are_named(
+@defence(("workbench/supervisor/code_options.py", 'if meta(name)["effect"] == "restart" and', "if False and"))
+async def test_fault_G9_options_of_the_new_file_hold_from_promotion_on_and_others_are_named(
     start_worker: Any, agent: Agent
 ) -> None:
     agent.save(options="max_processes=3, close_timeout=5")
@@ -187,7 +190,9 @@ async def test_options_of_the_new_file_hold_from_promotion_on_and_others_are_nam
 
 
 @pytest.mark.parametrize("mode", ["keep", "restart"])
-async def test_running_jobs_end_on_their_code_or_start_again_on_the_new(
+@defence(("workbench/model/core.py", 'moves = (job.own or self.reload_jobs == "restart")', "moves = True"))
+@defence(("workbench/model/core.py", 'moves = (job.own or self.reload_jobs == "restart")', "moves = job.own"))
+async def test_fault_G1_running_jobs_end_on_their_code_or_start_again_on_the_new(
     start_worker: Any, agent: Agent, mode: str
 ) -> None:
     worker = start_worker(agent.file, f"--reload-jobs={mode}")
