@@ -162,6 +162,36 @@ def broken() -> list[ev.Event]:
     ]
 
 
+def reloads() -> list[ev.Event]:
+    """Pinned and older jobs after a reload to code that costs more, saves that wait, and some that load nothing."""
+    how: dict[str, Any] = {"start_method": "zygote", "start_method_why": ""}
+    return [
+        ev.ProcessResumed(at=NOW - 9, id=2),
+        ev.JobPinned(at=NOW - 8, id="job-own", pinned=True),
+        ev.ReloadDone(at=NOW - 7, generation=7, took_ms=119.0, import_ms=38.0, memory_mb=22.7, **how),
+        ev.ReloadStarted(at=NOW - 6, generation=8, changed=["bot.py", "prompts/a.md"]),
+        ev.ReloadDone(
+            at=NOW - 5, generation=8, took_ms=412.0, import_ms=301.0, memory_mb=61.3, needs_restart=["port"], **how
+        ),
+        ev.ReloadIdle(at=NOW - 5, mode="manual", watched=5, polling="nfs at /mnt/agents"),
+        ev.ReloadPending(at=NOW - 2, changed=["bot.py", "prompts/a.md", "shop.py"]),
+        ev.ReloadSuspended(at=NOW - 1, files={"notes.json": "the agent writes it itself"}),
+    ]
+
+
+def taken_back() -> list[ev.Event]:
+    """New code that served, until its processes died."""
+    problem = {
+        "kind": "", "message": "its processes did not stay once it served: process 41310 died of SIGSEGV",
+        "exit_code": 3, "file": "", "line": 0, "column": 0, "frame": "", "traceback": "", "source": [],
+    }  # fmt: skip
+    return [
+        ev.ReloadStarted(at=NOW - 4, generation=8, changed=["bot.py", "shop.py"]),
+        ev.ReloadDone(at=NOW - 3, generation=8, took_ms=152.0, start_method="zygote", start_method_why=""),
+        ev.ReloadFailed(at=NOW - 1, generation=8, problem=problem, serving=7),
+    ]
+
+
 _SAID = (
     (0, 0, "INFO", "supervisor", "generation 7 serves; 14 files are watched"),
     (41201, 1, "INFO", "bot", "turn 12 intent=order_status confidence=0.93"),
@@ -185,7 +215,7 @@ def log_lines(count: int = 120) -> list[LogLine]:
     for n in range(count):
         pid, process_id, level, logger, text = _SAID[(n + len(_SAID) - count) % len(_SAID)]
         at = NOW - (count - n) * 0.7
-        lines.append(LogLine(n, at, process_id, pid, 7, None, level, logger, text))
+        lines.append(LogLine(n, at, process_id, pid, 7 if process_id else 0, None, level, logger, text))
     return lines
 
 

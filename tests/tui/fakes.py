@@ -118,6 +118,9 @@ class FakeSource:
     async def end_job(self, job_id: str) -> None:
         await self._ask("end_job", job_id)
 
+    async def pin_job(self, job_id: str, pinned: bool) -> None:
+        await self._ask("pin_job", job_id, pinned)
+
     async def kill_process(self, pid: int) -> None:
         await self._ask("kill_process", pid)
 

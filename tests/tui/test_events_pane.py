@@ -81,9 +81,9 @@ async def test_a_reload_shows_where_it_stands() -> None:
 async def test_a_mended_save_is_not_told_as_broken_any_more() -> None:
     async with staged(FakeSource(fresh_state())) as stage:
         await stage.happen(*broken())
-        assert "not loaded" in stage.of("#status")
+        assert "cannot serve" in stage.of("#status")
         await stage.happen(ev.ReloadDone(at=NOW, generation=9, took_ms=1.0, start_method="zygote", start_method_why=""))
-        assert "not loaded" not in stage.of("#status")
+        assert "cannot serve" not in stage.of("#status")
 
 
 async def test_a_lost_registry_shows_the_next_try() -> None:
@@ -108,7 +108,7 @@ async def test_the_keys_stay_on_the_screen_whatever_card_comes_up() -> None:
     }  # fmt: skip
     async with staged(FakeSource(fresh_state(max_processes=12)), size=(80, 24)) as stage:
         await stage.happen(ev.ReloadFailed(at=NOW, generation=7, problem=problem))
-        await stage.sees("not loaded")
+        await stage.sees("cannot serve")
         assert "q Quit" in stage.rows()[-1]
         assert stage.app.screen.max_scroll_y == 0
 

@@ -155,10 +155,10 @@ async def test_the_card_of_a_broken_save_comes_and_goes_by_itself() -> None:
             ev.ReloadStarted(at=NOW, generation=8, changed=["bot.py"]),
             ev.ReloadFailed(at=NOW, generation=8, problem=problem),
         )
-        await stage.sees("Generation 8 not loaded; generation 7 still serves 4 jobs")
+        await stage.sees("Generation 8 cannot serve; generation 7 still serves 4 jobs")
         await stage.sees("bot.py:3")
         await stage.happen(ev.ReloadDone(at=NOW, generation=9, took_ms=1.0, start_method="zygote", start_method_why=""))
-        assert "not loaded; generation" not in stage.text()
+        assert "cannot serve; generation" not in stage.text()
 
 
 async def test_the_first_code_that_cannot_be_loaded_is_not_said_to_be_served() -> None:

@@ -49,8 +49,8 @@ def after(event: ev.Event) -> Note | None:
         (ev.Listening(at=AT, url="http://x:1", note="port 8081 was taken", socket=""), "warn",
          "listens on http://x:1; port 8081 was taken"),
         (ev.ReloadDone(at=AT, generation=8, took_ms=119.0, start_method="zygote", start_method_why=""), "good",
-         "generation 8 live in 119ms, 4 jobs on older code"),
-        (broken()[1], "bad", "not loaded: '(' was never closed (bot.py:88:34)"),
+         "generation 8 live in 119 ms: bot.py; 4 jobs on older code"),
+        (broken()[1], "bad", "new code cannot serve: '(' was never closed (bot.py:88:34)"),
         (ev.Noted(at=AT, level="WARNING", text="look\x1b[31m"), "warn", "look"),
     ],
 )  # fmt: skip

@@ -67,7 +67,15 @@ HAPPENINGS: list[list[ev.Event]] = [
     [sampled(NOW, 3)],
     [sampled(NOW, 44)],
     broken(),
-    [ev.ReloadDone(at=NOW, generation=8, took_ms=9.0, start_method="zygote", start_method_why="")],
+    [
+        ev.ReloadDone(
+            at=NOW, generation=8, took_ms=9.0, start_method="zygote", start_method_why="", needs_restart=["port"]
+        )
+    ],
+    [ev.ReloadPending(at=NOW, changed=["bot.py", "shop.py"])],
+    [ev.ReloadSuspended(at=NOW, files={"漢字.txt": "the agent writes it"})],
+    [ev.ReloadIdle(at=NOW, mode="auto", watched=5, polling="nfs at /mnt/x")],
+    [ev.JobPinned(at=NOW, id="job-own", pinned=True)],
     [ev.DrainStarted(at=NOW, why="asked", deadline_at=NOW + 60)],
     [ev.AdmissionChanged(at=NOW, status="over_load", why="load 0.91 of 0.75 漢字 in the reason")],
     [ev.ProcessResumed(at=NOW, id=2)],

@@ -7,7 +7,7 @@ import pytest
 from textual._context import message_hook
 from textual.pilot import Pilot
 
-from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines
+from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines, reloads, taken_back
 from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
 from tests.tui.stage import Stage, fresh_state, make_app
 from workbench.client.owner import Ended
@@ -87,6 +87,25 @@ def test_a_save_that_cannot_be_loaded(picture: Picture, size: tuple[int, int]) -
     async def save(stage: Stage) -> None:
         await talking(stage)
         await stage.happen(*broken())
+
+    picture(size, rich(), save)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids="{0[0]}x{0[1]}".format)
+def test_code_that_waits_and_code_that_costs_more(picture: Picture, size: tuple[int, int]) -> None:
+    async def save(stage: Stage) -> None:
+        await talking(stage)
+        await stage.press("j")
+        await stage.happen(*reloads())
+
+    picture(size, rich(), save)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids="{0[0]}x{0[1]}".format)
+def test_code_that_was_taken_back(picture: Picture, size: tuple[int, int]) -> None:
+    async def save(stage: Stage) -> None:
+        await talking(stage)
+        await stage.happen(*taken_back())
 
     picture(size, rich(), save)
 

@@ -91,14 +91,16 @@ def test_a_broken_save_shows_its_line_while_the_old_code_answers_and_a_mended_on
     line = next(n for n, text in enumerate(good.splitlines(), 1) if text.startswith("GREETING = "))
     room = jobs(terminal)[0]["room_id"]
     agent.write_text(good.replace("GREETING = ", "GREETING = (", 1))
-    terminal.sees("Generation 2 not loaded; generation 1 still serves 1 job", "'(' was never closed", f"bot.py:{line}")
+    terminal.sees(
+        "Generation 2 cannot serve; generation 1 still serves 1 job", "'(' was never closed", f"bot.py:{line}"
+    )
     terminal.type("3")
     terminal.sees("esc Leave")
     terminal.type("who am I?\r")
     terminal.sees("I know you as stranger.")
     agent.write_text(good.replace(GREETING, "this is the mended shop"))
     terminal.sees("this is the mended shop", "from here")
-    terminal.until(lambda: "Generation 2 not loaded" not in terminal.text(), "the card is gone")
+    terminal.until(lambda: "Generation 2 cannot serve" not in terminal.text(), "the card is gone")
     (job,) = jobs(terminal)
     assert (job["room_id"], job["attempt"]) == (room, 2)
     terminal.type("who am I?\r")

@@ -247,7 +247,7 @@ def _checked(message: dict[str, Any]) -> dict[str, Any]:
     for name, kind in ANSWERS[message["t"]].items():
         if not isinstance(message[name], kind):
             raise TypeError(f"{name!r} is {cut(repr(message[name]), 40)}")
-    if message["t"] == "forked" and "error" not in message and not int(message["pid"]) > 1:
+    if message["t"] in ("forked", "begun") and "error" not in message and not int(message["pid"]) > 1:
         raise ValueError(f"no pid: {cut(repr(message['pid']), 40)}")
     return message
 

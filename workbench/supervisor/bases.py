@@ -116,8 +116,11 @@ class Bases:
             against = [*message["against"], *(f"a library imports {file}" for file in message["strangers"][:3])]
             if against and self.libraries:
                 self._without_layers("; ".join(map(str, against)))
+            elif against:  # something of this machine's Python starts with threads: no base can be had
+                self.kept = False
+                self._retire()
             else:
-                self._ready = not against
+                self._ready = True
 
     def _begun(self, message: dict[str, Any]) -> None:
         zygote, base = self._asked.pop(message["id"], (None, None))
