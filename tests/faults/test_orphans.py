@@ -187,7 +187,7 @@ def container(apart: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @defence(
     ("workbench/supervisor/helpers.py", "if os.getpid() != 1 or self._owner(pid)]", "if self._owner(pid)]"),
-    ("workbench/supervisor/children.py", "if not (helpers or", "if not (self.helpers.strangers() or"),
+    ("workbench/supervisor/children.py", "and not (helpers or", "and not (self.helpers.strangers() or"),
 )
 async def test_fault_C11_as_the_first_process_of_a_container_it_reaps_strangers_and_counts_none(
     container: None, start_worker: Any

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(120)  # a bound on hanging
 
 
 @defence((
-    "workbench/process/zygote.py",
+    "workbench/process/forking.py",
     "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))",
     "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
 ))  # fmt: skip
@@ -133,7 +133,7 @@ def at_terminal(tmp_path: Path) -> Iterator[AtTerminal]:
 
 @defence(
     ("workbench/process/launcher.py", "setsid=True,", "setsid=False,"),
-    ("workbench/process/zygote.py", "            os.setsid()\n", ""),
+    ("workbench/process/zygote.py", "        os.setsid()\n", ""),
     ("workbench/process/runner.py", "signal.SIGINT, signal.SIG_IGN", "signal.SIGINT, signal.SIG_DFL"),
 )  # fmt: skip
 async def test_fault_F8_ctrl_c_at_the_terminal_begins_a_drain_and_ends_no_job(
