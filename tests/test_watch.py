@@ -142,7 +142,7 @@ async def test_a_save_while_the_first_import_runs_is_not_missed(start_worker: An
 
 
 @pytest.mark.skipif(not kernels.KNOWN, reason="system calls are not numbered here")
-@defence(("workbench/supervisor/watch.py", "NO_WATCH = (OSError, RuntimeError)", "NO_WATCH = (OSError,)"))
+@defence(("workbench/supervisor/watching/kernel.py", "NO_WATCH = (OSError, RuntimeError)", "NO_WATCH = (OSError,)"))
 async def test_a_save_is_found_where_the_kernel_gives_no_watch(start_worker: Any, tmp_path: Path) -> None:
     file = tmp_path / "bot.py"
     file.write_text(agent("'one'"))

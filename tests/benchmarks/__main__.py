@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks NAME`: one figure, or `all`; `peers` beside other workers."""
+"""`python -m tests.benchmarks NAME`: one figure, or `all`; `peers` and `reload_peers` beside others."""
 
 import argparse
 import asyncio
@@ -16,6 +16,7 @@ from tests.benchmarks.help import help
 from tests.benchmarks.jobs import exit_known, jobs_per_second, warm_start
 from tests.benchmarks.memory import memory_overshoot, uss
 from tests.benchmarks.peers.beside import NAMES, peers
+from tests.benchmarks.peers.reloading import reload_peers
 from tests.benchmarks.reloads import reload
 from tests.benchmarks.screen import first_paint, key_to_screen
 from tests.benchmarks.starts import child_ready, five_idle
@@ -28,23 +29,29 @@ BENCHMARKS: dict[str, Benchmark] = {
         memory_overshoot, stall_named, reload, supervisor_cpu, log_lines, first_paint, key_to_screen, help,
     )
 }  # fmt: skip
+BESIDE: dict[str, Benchmark] = {"peers": peers, "reload_peers": reload_peers}
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    lines = [f"  {name:<18} {inspect.getdoc(made)}" for name, made in BENCHMARKS.items()]
+    lines = [f"  {name:<18} {inspect.getdoc(made)}" for name, made in {**BENCHMARKS, **BESIDE}.items()]
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", epilog="\n".join(["figures:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("name", choices=[*BENCHMARKS, "all", "peers"], metavar="NAME", help="a figure, or all")
+    parser.add_argument("name", choices=[*BENCHMARKS, "all", *BESIDE], metavar="NAME", help="a figure, or all")
     parser.add_argument("--rounds", type=int, help="how often each value is measured")
     for peer, words in NAMES.items():
         parser.add_argument(f"--{peer}-python", metavar="PATH", help=f"peers: an interpreter that has {words}'s agents")
+    parser.add_argument("--uvicorn-python", metavar="PATH", help="reload_peers: an interpreter that has uvicorn")
     parsed = parser.parse_args()
     parsed.pythons = {peer: path for peer in NAMES if (path := getattr(parsed, f"{peer}_python"))}
     if (parsed.name == "peers") != bool(parsed.pythons):
         parser.error("peers needs --videosdk-python or --livekit-python; nothing else takes them")
+    if parsed.uvicorn_python:
+        if parsed.name != "reload_peers":
+            parser.error("--uvicorn-python is for reload_peers")
+        parsed.pythons["uvicorn"] = parsed.uvicorn_python
     return parsed
 
 
@@ -54,7 +61,7 @@ async def measure(names: list[str], more: dict[str, Any]) -> tuple[list[Figure],
     for name in names:
         began = time.monotonic()
         try:
-            figures += await (peers if name == "peers" else BENCHMARKS[name])(**more)
+            figures += await {**BENCHMARKS, **BESIDE}[name](**more)
         except Exception:
             traceback.print_exc()
             broken.append(name)

@@ -111,10 +111,12 @@ async def _until_it_answers(worker: Worker) -> None:
 
 
 @asynccontextmanager
-async def ready(agent: str | Path, *flags: str, idle: int = 1) -> AsyncIterator[tuple[Worker, Watch]]:
+async def ready(
+    agent: str | Path, *flags: str, idle: int = 1, **environment: str
+) -> AsyncIterator[tuple[Worker, Watch]]:
     """A worker with `idle` processes waiting for jobs, and its stream."""
     given = ("--num-idle-processes", str(idle), "--max-processes", str(max(idle, 5)), *flags)
-    async with running(agent, *given) as worker, worker.watched() as watch:
+    async with running(agent, *given, **environment) as worker, worker.watched() as watch:
         await watch.until(lambda state: len(state.live("idle")) >= idle)
         yield worker, watch
 

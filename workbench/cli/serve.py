@@ -221,7 +221,7 @@ class Serve:
             return
         from workbench.supervisor.watch import watch
 
-        await watch(self.supervisor, mode)
+        await watch(self.supervisor, mode, self.parsed.watch)
 
     # --- news -----------------------------------------------------------------------------------
 
