@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.agent import job as jobs
+from workbench.agent import sources
 from workbench.model.errors import AgentError, nearest
 
 MAIN = "__main__"
@@ -151,7 +152,7 @@ def executes_as_main(target: Target) -> bool:
 
 def _source(target: Target) -> bytes:
     try:
-        return Path(target.file).read_bytes()
+        return sources.read(target.file)
     except OSError as error:
         raise AgentError(f"cannot read {target.file}: {error.strerror}") from None
 
@@ -164,7 +165,7 @@ def check(files: list[str]) -> None:
     """
     for file in files:
         try:
-            compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
+            compile(sources.read(file), file, "exec", dont_inherit=True)
         except SyntaxError as error:
             error.filename = error.filename or file
             raise

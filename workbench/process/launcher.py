@@ -21,7 +21,7 @@ from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
 MAX_ANSWER = 1 << 20
 ANSWERS: dict[str, dict[str, type]] = {
-    "loaded": {"options": dict, "root": str, "files": list, "against_fork": list, "sdk_only": list},
+    "loaded": {"options": dict, "root": str, "files": list, "against_fork": list, "sdk_only": list, "sources": int},
     "failed": {"problem": dict, "files": list},
     "forked": {"id": int},
     "based": {"against": list, "strangers": list},

@@ -4,6 +4,7 @@ Started as a program of its own. It has no thread and no event loop; it reads on
 control socket, and the supervisor is the parent of everything it makes.
 """
 
+import contextlib
 import faulthandler
 import gc
 import json
@@ -15,7 +16,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from workbench.agent import bytecode, loading
+from workbench.agent import bytecode, loading, sources
 from workbench.agent import job as jobs
 from workbench.agent.problem import problem_of
 from workbench.process import descriptors, evidence, leftovers, lifeline, mark, records
@@ -38,7 +39,7 @@ class Zygote:
         self.order = order
         self.began = time.perf_counter()
         self.fds_before: dict[int, str] = {}
-        self.root = ""
+        self.root = self.main = ""
         self.supervisor, _ = mark.parse(os.environ.get(mark.NAME, ""))
         self.stamp = mark.Stamp()
 
@@ -48,7 +49,10 @@ class Zygote:
         bytecode.keep_none_of_fresh_files()
         descriptors.restore_limit(self.order["descriptors"])
         try:
+            if self.order.get("sources"):
+                sources.take(self.order["sources"])
             target = loading.find(self.order["target"])
+            self.main = target.file
             self.root = target.root
             loading.check([target.file, *self.order["check"]])  # before anything of it is executed, imports above all
             loading.prepare(target, self.order["arguments"])
@@ -69,6 +73,10 @@ class Zygote:
         jobs.set_host(None)
         sdk_only = sorted(job.options.sdk_only) + _context_fields(job)
         against = evidence.against_fork(self.fds_before)
+        files, kept = _project_files(self.root), -1
+        if (against or self.order["spawn"]) and not self.order.get("become"):
+            with contextlib.suppress(OSError):  # a file has gone already: newer code is about to be loaded
+                kept = sources.keep(self.main, self.root)
         gc.collect()
         gc.freeze()  # pages of what exists now stay shared: the children's collector leaves them alone
         self._say(
@@ -78,7 +86,8 @@ class Zygote:
                 "sdk_only": sdk_only,
                 "against_fork": against,
                 "ms": (time.perf_counter() - self.began) * 1e3,
-                "files": _project_files(self.root),
+                "files": files,
+                "sources": kept,
                 "libraries": libraries(self.root) if self.order["layers"] else [],
                 "root": self.root,
             }

@@ -102,7 +102,8 @@ class Children:
                 child, lines, 0
             ),
         )
-        order = {**self._loader.order(), "become": True}
+        sources = self._loader.sources_of(child.generation)
+        order = {**self._loader.order(), "become": True, "sources": sources}
         zygote.start(self.lifeline_read, self.beats_fd, order, mark.of_process(os.getpid(), child.id))
         self.spawned[child.id] = zygote
         zygote.listen(self._reaper, with_group=True)

@@ -101,6 +101,12 @@ class Loader:
         else:
             generation.zygote.dismiss()
 
+    def sources_of(self, number: int) -> str:
+        """Where the sources are kept that a generation was loaded from; empty when they are not."""
+        generation = self.by_number.get(number)
+        kept = (generation.loaded or {}).get("sources", -1) if generation is not None else -1
+        return f"/proc/{generation.zygote.pid}/fd/{kept}" if generation is not None and kept >= 0 else ""
+
     def close(self) -> None:
         """End every zygote, and the base."""
         self.bases.close()

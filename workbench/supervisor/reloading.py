@@ -42,7 +42,7 @@ class Reloading:
         abandon: Callable[[int], None],
     ) -> None:
         self._shell, self._core, self._layers = shell, shell.core, layers
-        self._target, self._start_method = target, start_method
+        self._target, self.start_method = target, start_method
         self._use, self._give_up, self._abandon = use, give_up, abandon
         self._waits_for_save = waits_for_save
         self.serving: Generation | None = None
@@ -189,7 +189,7 @@ class Reloading:
             self._options.take(change)
             self._use(change.settings)
         self._note_unused(loaded.get("sdk_only") or [])
-        method = self._start_method or generation.start_method
+        method = self.start_method or generation.start_method
         if method == "spawn":
             reasons = "; ".join(loaded["against_fork"]) or "asked for"
             self._shell.logs.note("WARNING", f"start method spawn, not zygote: {reasons}")
@@ -212,7 +212,7 @@ class Reloading:
                 self._use(change.settings)
         self.serving, self.loading = generation, None
         generation.served = True
-        method = self._start_method or generation.start_method
+        method = self.start_method or generation.start_method
         why = "; ".join(loaded.get("against_fork") or []) or "nothing stands against forking"
         took_ms = (time.monotonic() - generation.began) * 1e3
         self._core.desk.tell(

@@ -355,6 +355,7 @@ class Supervisor:
             "descriptors": self._descriptors,
             "check": [],
             "layers": False,
+            "spawn": self.code.start_method == "spawn",
         }
 
     def _use(self, settings: Settings) -> None:
