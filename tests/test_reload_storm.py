@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import AGENTS, WAIT_S, Worker
+from tests.defences import defence
 from tests.workers import samples, until_ended, until_ready, until_written
 from workbench.client.client import Client, ClientError
 from workbench.model import events as ev
@@ -215,6 +216,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.mark.timeout(400)
+@defence(
+    (
+        "workbench/supervisor/reloading.py",
+        "if self.serving is None and not self._waits_for_save:",
+        "if not self._waits_for_save:",
+    )
+)
 @pytest.mark.parametrize("flags", [(), ("--layers",)], ids=["plain", "layers"])
 async def test_fault_G10_no_job_is_lost_or_runs_two_versions_in_a_storm_of_good_and_broken_saves(
     start_worker: Any, project: Project, flags: tuple[str, ...]

@@ -45,7 +45,7 @@ async def saw(client: Client, worker: Worker) -> tuple[int, list[int]]:
 
 @pytest.mark.parametrize("why", ["asked for", "found"])
 @defence(("workbench/supervisor/children.py", '"become": True, "sources": sources}', '"become": True, "sources": ""}'))
-async def test_fault_G12_what_is_saved_is_run_by_no_process_of_older_code(
+async def test_fault_G11_what_is_saved_is_run_by_no_process_of_older_code(
     start_worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(AGENTS), os.environ.get("PYTHONPATH")])))

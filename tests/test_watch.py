@@ -79,7 +79,14 @@ def save(path: Path, text: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["in place", "by renaming", "by deleting first"])
-async def test_a_save_is_served_however_the_editor_saves(start_worker: Any, tmp_path: Path, how: str) -> None:
+@defence(
+    (
+        "workbench/supervisor/watching/files.py",
+        "if seen is not None and stamp == seen.stamp and not seen.fresh:",
+        "if seen is not None:",
+    )
+)
+async def test_fault_G6_a_save_is_served_however_the_editor_saves(start_worker: Any, tmp_path: Path, how: str) -> None:
     file = tmp_path / "saved.py"
     file.write_text(agent("'one'"))
     worker = start_worker(file, "--reload")
@@ -143,7 +150,7 @@ async def test_a_save_while_the_first_import_runs_is_not_missed(start_worker: An
 
 @pytest.mark.skipif(not kernels.KNOWN, reason="system calls are not numbered here")
 @defence(("workbench/supervisor/watching/kernel.py", "NO_WATCH = (OSError, RuntimeError)", "NO_WATCH = (OSError,)"))
-async def test_a_save_is_found_where_the_kernel_gives_no_watch(start_worker: Any, tmp_path: Path) -> None:
+async def test_fault_G5_a_save_is_found_where_the_kernel_gives_no_watch(start_worker: Any, tmp_path: Path) -> None:
     file = tmp_path / "bot.py"
     file.write_text(agent("'one'"))
     (tmp_path / "sitecustomize.py").write_text("from tests import kernels\nkernels.refuse('inotify_init1')\n")

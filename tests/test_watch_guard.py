@@ -39,7 +39,7 @@ def loads(folder: Path) -> int:
 
 @pytest.mark.parametrize("where", ["entry", "prewarm"])
 @defence((GUARD, "if not files or max(moments)", "if files or max(moments)"))
-async def test_a_file_that_the_agent_writes_whenever_it_is_loaded_is_named_and_left_alone(
+async def test_fault_G4_a_file_that_the_agent_writes_whenever_it_is_loaded_is_named_and_left_alone(
     start_worker: Any, folder: Path, where: str
 ) -> None:
     writes = f"def write(*_):\n    (loads.parent / 'project' / 'state.json').write_text(str(time.time()))\n{COUNTS}"
@@ -79,8 +79,8 @@ async def test_a_file_that_the_agent_writes_alike_whenever_it_is_loaded_loads_no
 
 
 @pytest.mark.parametrize(("saves", "pause_s"), [(100, 0.02), (6, 0.25), (7, 0.4)])
-@defence((GUARD, "self._held, self._tried = None, held", "self._held = None; return Verdict(False)"))
-async def test_a_script_that_saves_the_agents_file_again_and_again_ends_on_its_last_save(
+@defence((GUARD, "self._row.clear()\n        self._held = self._tried = None", "pass"))
+async def test_fault_G2_a_script_that_saves_again_and_again_ends_on_its_last_save(
     start_worker: Any, folder: Path, saves: int, pause_s: float
 ) -> None:
     file = folder / "bot.py"
