@@ -299,7 +299,7 @@ def _reload_done(state: "State", event: ev.ReloadDone) -> None:
 @_on(ev.ReloadFailed)
 def _reload_failed(state: "State", event: ev.ReloadFailed) -> None:
     reload = state.reload
-    if event.generation == reload.generation:  # else newer code is on its way already, and shows how that fares
+    if event.generation >= reload.generation:  # else newer code is on its way already, and shows how that fares
         reload.step, reload.detail, reload.problem, reload.since = "failed", "", event.problem, event.at
     if event.serving and event.generation == state.worker.generation:  # it had served: what it cost is no measure
         reload.import_ms, reload.memory_mb = reload.import_before_ms, reload.memory_before_mb
