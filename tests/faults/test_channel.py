@@ -455,7 +455,8 @@ async def test_fault_D9_reports_from_many_threads_tear_no_frame(start_worker: An
 
 EXECUTE = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "jsonpickle", "code", "codeop"}
 CALLS = {"eval", "exec", "compile", "__import__"}
-ALLOWED = {("agent/loading.py", "compile"), ("agent/loading.py", "exec")}  # the agent's own file
+# The agent's own files.
+ALLOWED = {("agent/loading.py", "compile"), ("agent/loading.py", "exec"), ("agent/sources.py", "compile")}
 
 
 @defence(("workbench/process/wire.py", "import json\nimport struct", "import json\nimport pickle\nimport struct"))
