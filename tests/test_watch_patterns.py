@@ -265,3 +265,12 @@ async def test_a_missing_module_that_is_made_mends_broken_code(
         else:
             shutil.move(tmp_path / "ready", project.folder / "parts")
         await answers(client, "two")
+
+
+@defence(("workbench/cli/serve.py", 'if parsed.watch and mode == "off":', "if False:"))
+async def test_a_pattern_where_nothing_is_watched_is_refused(start_worker: Any, tmp_path: Path) -> None:
+    file = tmp_path / "bot.py"
+    file.write_text(agent("'one'"))
+    worker = start_worker(file, "--watch", "*.md")
+    assert worker.ended() == 2
+    assert "--watch is for --reload" in worker.output()

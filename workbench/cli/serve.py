@@ -60,6 +60,8 @@ class Serve:
             reload_jobs=parsed.reload_jobs,
         )  # fmt: skip
         mode = parsed.reload or ("auto" if self.owned else "off")
+        if parsed.watch and mode == "off":
+            raise UsageError("--watch is for --reload, which is off here; give --reload, too")
         self.supervisor.bases.kept, self.supervisor.bases.layered = mode != "off" or parsed.layers, parsed.layers
         self.supervisor.failure_is_told = True  # by whoever called us
         self.own_settings = self.supervisor.settings  # without the agent's file
