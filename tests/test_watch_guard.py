@@ -95,7 +95,7 @@ async def test_fault_G2_a_script_that_saves_again_and_again_ends_on_its_last_sav
         await answers(client, f"save {saves - 1}")
         state = await client.request("GET", "/stats")
         assert state["reload"]["suspended"] == {}
-        assert loads(folder) < 40
+        assert loads(folder) <= saves + 2  # a save is loaded once at most, however fast the machine is
         file.write_text(agent("'and on'", COUNTS))
         await answers(client, "and on")
 
