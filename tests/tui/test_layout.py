@@ -2,10 +2,10 @@
 
 import pytest
 
-from workbench.tui.layout import CLASSES, layout_of, tabs_of
+from workbench.tui.layout import CLASSES, layout_of, shown_of, tabs_of
 
-ALL = ("processes", "logs", "talk", "events")
-LOWER = ("logs", "talk", "events")
+LOWER = ("logs", "talk", "events", "tune", "load")
+ALL = ("processes", *LOWER)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,21 @@ def test_the_classes_of_a_size(size: tuple[int, int], classes: set[str], tabs: t
 def test_every_class_is_known_to_the_sheet() -> None:
     found = set().union(*(layout_of(width, height) for width in range(10, 250, 7) for height in range(5, 80, 3)))
     assert found == set(CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("size", "zoomed", "pane", "lower", "shown"),
+    [
+        ((50, 20), False, "processes", "talk", "processes"),
+        ((50, 20), False, "tune", "tune", "tune"),
+        ((80, 24), False, "processes", "talk", "talk"),
+        ((120, 40), False, "logs", "logs", ""),
+        ((120, 40), True, "logs", "logs", "logs"),
+        ((120, 40), False, "tune", "tune", "tune"),
+        ((200, 60), False, "processes", "load", "load"),
+    ],
+)
+def test_which_of_the_panes_in_one_place_shows(
+    size: tuple[int, int], zoomed: bool, pane: str, lower: str, shown: str
+) -> None:
+    assert shown_of(layout_of(*size), zoomed, pane, lower) == shown

@@ -6,6 +6,9 @@ PANELS_FROM = (100, 30)
 THREE_FROM = 168
 TALL_FROM = 46
 
+SHARED = ("logs", "talk", "events", "tune", "load")  # the panes below the processes
+WHOLE = ("tune", "load")  # those that take all of the lower part while they are shown, however wide it is
+
 CLASSES = ("-one", "-tabs", "-panels", "-three", "-tall")
 
 
@@ -28,5 +31,18 @@ def layout_of(width: int, height: int) -> set[str]:
 def tabs_of(classes: set[str], zoomed: bool) -> tuple[str, ...]:
     """The panes that share one place."""
     if "-one" in classes or zoomed:
-        return ("processes", "logs", "talk", "events")
-    return ("logs", "talk", "events") if "-tabs" in classes else ()
+        return ("processes", *SHARED)
+    return SHARED if "-tabs" in classes else ()
+
+
+def shown_of(classes: set[str], zoomed: bool, pane: str, lower: str) -> str:
+    """The one pane of those that share a place that shows; the empty string where all have a place of their own.
+
+    Args:
+        pane: the pane with the focus.
+        lower: the pane of the lower part that was chosen last.
+    """
+    tabs = tabs_of(classes, zoomed)
+    if "processes" in tabs:
+        return pane
+    return lower if tabs or lower in WHOLE else ""

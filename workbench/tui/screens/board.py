@@ -7,7 +7,7 @@ from textual.containers import Container, Vertical
 from textual.screen import Screen
 
 from workbench.tui.board import Board
-from workbench.tui.layout import CLASSES, layout_of, tabs_of
+from workbench.tui.layout import CLASSES, WHOLE, layout_of, shown_of, tabs_of
 from workbench.tui.messages import PaneWanted
 from workbench.tui.widgets.cards import EndedCard, ReloadCard
 from workbench.tui.widgets.events_pane import EventsPane
@@ -17,12 +17,23 @@ from workbench.tui.widgets.gauges.memory import MemoryGauge
 from workbench.tui.widgets.gauges.pool import PoolPanel
 from workbench.tui.widgets.header import Header
 from workbench.tui.widgets.key_bar import KeyBar
+from workbench.tui.widgets.load.pane import LoadPane
 from workbench.tui.widgets.logs.pane import LogPane
 from workbench.tui.widgets.pane_bar import PANES, PaneBar
 from workbench.tui.widgets.slots.pane import SlotPane
 from workbench.tui.widgets.slots.table import SlotTable
 from workbench.tui.widgets.status_line import StatusLine
 from workbench.tui.widgets.talk.pane import TalkPane
+from workbench.tui.widgets.tune.pane import TunePane
+
+FOCUS = {
+    "processes": "#table",
+    "logs": "#log-view",
+    "talk": "#say",
+    "events": "#events-view",
+    "tune": "#tune-view",
+    "load": "#load-view",
+}
 
 
 class BoardScreen(Screen[None]):
@@ -41,6 +52,7 @@ class BoardScreen(Screen[None]):
             )
             for n, name in enumerate(PANES, 1)
         ),
+        Binding("T", "go('tune')", "Tune", tooltip="options: see them, try them, keep them", id="options.tune"),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="filter the logs by text", id="logs.filter"),
         Binding(
             "l",
@@ -78,6 +90,8 @@ class BoardScreen(Screen[None]):
             with Container(id="side"):
                 yield TalkPane(id="talk")
                 yield EventsPane(id="events")
+            yield TunePane(id="tune")
+            yield LoadPane(id="load")
         with Vertical(id="foot"):
             yield StatusLine(id="status")
             yield KeyBar(id="keys")
@@ -97,6 +111,8 @@ class BoardScreen(Screen[None]):
         self.set_class(any(card.display for card in self.query(".card")), "-card")
         for pane in (self.query_one(SlotPane), self.logs, self.talk, self.query_one(EventsPane)):
             pane.show(board)
+        self.query_one(TunePane).show(board)
+        self.query_one(LoadPane).show(board)
         for row in (StatusLine, KeyBar):
             self.query_one(row).show(board)
 
@@ -134,9 +150,9 @@ class BoardScreen(Screen[None]):
             self.set_class(name in classes, name)
         self.set_class(self.zoomed, "-zoomed")
         tabs = tabs_of(classes, self.zoomed)
-        shown = self.pane if "processes" in tabs else self.lower
+        shown = shown_of(classes, self.zoomed, self.pane, self.lower)
         for name in PANES:
-            self.set_class(bool(tabs) and name == shown, f"-show-{name}")
+            self.set_class(name == shown, f"-show-{name}")
         for bar in self.query(PaneBar):
             bar.set_tabs(tabs)
 
@@ -157,8 +173,7 @@ class BoardScreen(Screen[None]):
     def action_go(self, pane: str) -> None:
         """Show a pane and focus it."""
         self._go(pane)
-        places = {"processes": "#table", "logs": "#log-view", "talk": "#say", "events": "#events-view"}
-        self.query_one(places[pane]).focus()
+        self.query_one(FOCUS[pane]).focus()
 
     def _go(self, pane: str) -> None:
         self.pane = pane
@@ -182,11 +197,13 @@ class BoardScreen(Screen[None]):
         self._lay_out(*self.size)
 
     def action_back(self) -> None:
-        """One step back: zoom, then filter, then the table."""
+        """One step back: zoom, then filter, then the table; what took the whole lower part goes first."""
         if self.zoomed:
             self.action_zoom()
-        else:
-            self.action_go("processes")
+            return
+        if self.lower in WHOLE:
+            self.lower = "logs"
+        self.action_go("processes")
 
     def action_filter(self) -> None:
         """Open the filter of the logs."""

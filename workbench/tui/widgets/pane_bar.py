@@ -8,7 +8,9 @@ from workbench.tui.lines import Line, choose, spread, width_of
 from workbench.tui.messages import PaneWanted
 from workbench.tui.widgets.line_widget import LineWidget
 
-PANES = ("processes", "logs", "talk", "events")
+PANES = ("processes", "logs", "talk", "events", "tune", "load")
+GAP = 2
+TOLD_CELLS = 16  # the pane's own words keep at least this much: then the other tabs are numbers only
 
 
 class PaneBar(LineWidget):
@@ -33,17 +35,21 @@ class PaneBar(LineWidget):
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         left: Line = [("▌" if self._lit else " ", "accent")]
-        for name in self.tabs:
-            number = PANES.index(name) + 1
+        for name, words in self._tabs(width):
             here = name == self.pane
-            left += [
-                (f"{number} ", "accent" if here else "dim"),
-                (name.capitalize(), "head" if here else "dim"),
-            ]
-            left += [("   ", "")]
+            number, _, title = words.partition(" ")
+            left += [(number, "accent" if here else "dim"), (f" {title}" if title else "", "head" if here else "dim")]
+            left += [(" " * GAP, "")]
         room = width - width_of(left) - 2
         told = choose(self._told, room, "   ") if self._told and room > 4 else []
         return [spread(left, told, width - 1)]
+
+    def _tabs(self, width: int) -> list[tuple[str, str]]:
+        """Each tab's pane and words."""
+        full = [(name, f"{PANES.index(name) + 1} {name.capitalize()}") for name in self.tabs]
+        if sum(len(words) + GAP for _, words in full) + TOLD_CELLS <= width or len(full) == 1:
+            return full
+        return [(name, words if name == self.pane else words[:1]) for name, words in full]
 
     @property
     def _lit(self) -> bool:
@@ -52,8 +58,8 @@ class PaneBar(LineWidget):
     def on_click(self, event: events.Click) -> None:
         """A click on a tab goes to its pane."""
         x = 1
-        for name in self.tabs:
-            x += len(name) + 5
+        for name, words in self._tabs(self.size.width):
+            x += len(words) + GAP
             if event.x < x:
                 self.post_message(PaneWanted(name))
                 return
