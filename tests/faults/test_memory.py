@@ -77,7 +77,7 @@ async def test_fault_B9_memory_is_warned_of_once_and_again_when_it_has_grown(sta
         "if False:\n                self._over_limit(",
     )
 )
-@defence(("workbench/model/core.py", 'f"{memory_mb:.0f} MB, memory_limit_mb {limit:g}"', '"memory_limit_mb"'))
+@defence(("workbench/model/core.py", 'f"over {limit:g} MB (memory_limit_mb), held {memory_mb:.0f} MB"', '"memory_limit_mb"'))
 async def test_fault_B9_a_job_over_its_memory_limit_is_killed_and_the_figure_told(
     start_worker: Any, tmp_path: Path, how: str
 ) -> None:
@@ -91,7 +91,7 @@ async def test_fault_B9_a_job_over_its_memory_limit_is_killed_and_the_figure_tol
         after = await client.dispatch(None, {"do": "return" if how == "slowly" else "pool"})
         assert (await until_ended(client, after["id"]))["status"] == "completed"
     assert (job["status"], job["reason"], job["signal"]) == ("failed", "oom_limit", "SIGKILL")
-    assert (told := re.fullmatch(r"(\d+) MB, memory_limit_mb 150", job["error"]))
+    assert (told := re.fullmatch(r"over 150 MB \(memory_limit_mb\), held (\d+) MB", job["error"]))
     held = max((e["mb"] for e in worker.entries() if e["job"] == job["id"] and "mb" in e), default=300)
     assert 150 <= int(told[1]) <= held + 60
     assert [e["what"] for e in worker.entries() if e["job"] == job["id"] and e["what"] == "finish"] == []
@@ -113,7 +113,7 @@ async def test_fault_B10_memory_of_a_child_of_the_job_counts(start_worker: Any) 
         wait_until(lambda: len(of_worker(worker).children(recursive=True)) <= 2, "the helper is gone")
     assert (job["status"], job["reason"]) == ("failed", "oom_limit")
     held = max(e["mb"] for e in worker.entries() if e["what"] == "grew")
-    assert 150 <= int(re.match(r"(\d+) MB", job["error"])[1]) <= held + 60
+    assert 150 <= int(re.search(r"held (\d+) MB", job["error"])[1]) <= held + 60
 
 
 @defence(("workbench/process/sampling.py", 'total += found[b"Pss:"]', 'total += found[b"Rss:"]'))

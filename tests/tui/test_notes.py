@@ -25,7 +25,7 @@ def after(event: ev.Event) -> Note | None:
         (ended("job-88a0", AT), "good", "job-88a0 completed / returned"),
         (ended("job-88a0", AT, "cancelled"), "info", "job-88a0 cancelled / cancelled"),
         (ended("job-88a0", AT, "signalled", signal="SIGKILL"), "bad", "job-88a0 failed / signalled SIGKILL"),
-        (ended("job-88a0", AT, "exited", exit_code=0), "bad", "job-88a0 failed / exited code 0"),
+        (ended("job-88a0", AT, "exited", exit_code=0), "bad", "job-88a0 failed / exited 0"),
         (ended("job-88a0", AT, "raised", error="ValueError: x"), "bad", "job-88a0 failed / raised: ValueError: x"),
         (ev.JobRefused(at=AT, reason="full", text="6 of 6"), "warn", "job refused, full: 6 of 6"),
         (ev.JobRequeued(at=AT, id="job-88a0", reason="reloaded"), "info", "job-88a0 starts again: reloaded"),

@@ -61,8 +61,10 @@ def test_stalled_comes_first_but_not_before_the_end() -> None:
         (("running", None, None, None), "running"),
         (("completed", "returned", None, None), "completed / returned"),
         (("failed", "signalled", "SIGKILL", None), "failed / signalled SIGKILL"),
-        (("failed", "exited", None, 0), "failed / exited code 0"),
-        (("failed", "oom_limit", None, None), "failed / oom_limit"),
+        (("failed", "exited", None, 0), "failed / exited 0"),
+        (("failed", "exited", None, 3), "failed / exited 3"),
+        (("failed", "oom_limit", "SIGKILL", None), "failed / oom_limit"),
+        (("failed", "hung", "SIGKILL", None), "failed / hung"),
     ],
 )
 def test_an_end_is_told_in_the_words_of_the_contract(how: tuple[Any, ...], words: str) -> None:

@@ -98,8 +98,12 @@ def job_story(job: Job) -> str:
 
 
 def job_end(status: str, reason: str | None, signal: str | None, exit_code: int | None) -> str:
-    """How a job ended, in the contract's words: `failed / signalled SIGKILL`."""
-    detail = signal or (f"code {exit_code}" if exit_code is not None else "")
+    """How a job ended, in the contract's words: `failed / signalled SIGKILL`, `failed / exited 3`.
+
+    A signal that we sent ourselves (a job over its limits) tells nothing more than the reason does.
+    """
+    detail = {"signalled": signal, "oom_kernel": signal, "exited": exit_code}.get(reason or "")
+    detail = "" if detail is None else detail
     return f"{status} / {reason} {detail}".rstrip() if reason else status
 
 
