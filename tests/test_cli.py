@@ -1,9 +1,11 @@
 """The command line as a stranger, a script and a process manager meet it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
+import random
 import signal
 import socket
 import stat
@@ -329,8 +331,12 @@ def test_every_option_without_effect_is_named_and_one_that_is_off_is_not(start_w
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that nobody has, and that the kernel hands to nobody who asks for just any."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, lowest)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @pytest.mark.parametrize("flags", [[], ["--host", "localhost"], ["--preset", "local"]])

@@ -77,7 +77,9 @@ async def test_fault_B9_memory_is_warned_of_once_and_again_when_it_has_grown(sta
         "if False:\n                self._over_limit(",
     )
 )
-@defence(("workbench/model/core.py", 'f"over {limit:g} MB (memory_limit_mb), held {memory_mb:.0f} MB"', '"memory_limit_mb"'))
+@defence(
+    ("workbench/model/core.py", 'f"over {limit:g} MB (memory_limit_mb), held {memory_mb:.0f} MB"', '"memory_limit_mb"')
+)
 async def test_fault_B9_a_job_over_its_memory_limit_is_killed_and_the_figure_told(
     start_worker: Any, tmp_path: Path, how: str
 ) -> None:

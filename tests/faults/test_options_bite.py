@@ -253,7 +253,7 @@ async def test_memory_limit_mb_ends_a_job_that_takes_more(start_worker: Any) -> 
         wait_until(lambda: not psutil.pid_exists(pid), "it is killed")
         ended = await until_ended(client, job["id"])
     assert (ended["reason"], ended["signal"]) == ("oom_limit", "SIGKILL")
-    assert "memory_limit_mb 100" in ended["error"]
+    assert "over 100 MB (memory_limit_mb)" in ended["error"]
     assert "holding" not in [entry["what"] for entry in worker.entries()]
 
 
