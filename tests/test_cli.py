@@ -1,11 +1,9 @@
 """The command line as a stranger, a script and a process manager meet it."""
 
 import asyncio
-import contextlib
 import json
 import os
 import pty
-import random
 import signal
 import socket
 import stat
@@ -19,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import AGENTS, WAIT_S, Worker, child_environment, tagged, wait_until
-from tests.workers import until_ready
+from tests.workers import free_port, until_ready
 from workbench.cli import main
 from workbench.client.address import Address, live_supervisors, resolve, run_folder, socket_path
 from workbench.client.client import ClientError
@@ -328,15 +326,6 @@ def test_every_option_without_effect_is_named_and_one_that_is_off_is_not(start_w
 
 
 # --- ports -------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    """A port that nobody has, and that the kernel hands to nobody who asks for just any."""
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(10_000, lowest)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 @pytest.mark.parametrize("flags", [[], ["--host", "localhost"], ["--preset", "local"]])

@@ -1,7 +1,10 @@
 """What tests ask of a real worker, and how they wait for it."""
 
 import asyncio
+import contextlib
+import random
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +118,12 @@ def nothing_is_left(worker: Worker) -> None:
     wait_until(lambda: not tagged(worker.tag), "no process is left")
     names = list((worker.folder / "workbench").iterdir())
     assert not names, f"still in the run folder: {names}"
+
+
+def free_port() -> int:
+    """A port that nobody has, and that the kernel hands to nobody who asks for just any."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, lowest)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

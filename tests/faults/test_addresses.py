@@ -17,8 +17,8 @@ import pytest
 
 from tests.conftest import WAIT_S, Worker, child_environment, tagged, wait_until
 from tests.defences import defence
-from tests.test_cli import agent_file, free_port, workbench
-from tests.workers import log_lines, until, until_ready
+from tests.test_cli import agent_file, workbench
+from tests.workers import free_port, log_lines, until, until_ready
 from workbench.client.client import Client
 from workbench.client.owner import Owner
 from workbench.model.errors import WorkbenchError

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from tests.conftest import WAIT_S, Worker, child_environment, wait_until
 from tests.defences import defence
-from tests.workers import begin, log_lines, of_worker, run, until, until_ended, until_ready
+from tests.workers import begin, free_port, log_lines, of_worker, run, until, until_ended, until_ready
 from workbench.client.client import Client, ClientError
 
 AGENT = "defects.py"
@@ -179,8 +178,7 @@ async def test_host_is_the_address_it_listens_on(start_worker: Any) -> None:
 @pytest.mark.option("port")
 @defence(("workbench/cli/serve.py", "self.tcp = bind(options.host, options.port)", "self.tcp = bind(options.host, 0)"))
 async def test_port_is_the_port_it_listens_on(start_worker: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     worker = start_worker(AGENT, "--port", str(port))
     async with worker.client() as client:
         await until(client, lambda state: state.worker.url)
