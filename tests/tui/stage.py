@@ -18,6 +18,7 @@ from tests.tui.demo_state import NOW, beginning, demo_state, fill_history
 from tests.tui.fakes import FakeOwner, FakeSource
 from workbench.model.state import State
 from workbench.tui.app import WorkbenchApp
+from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
 
 WAIT_S = 20.0  # a bound on hanging, never on speed
@@ -28,9 +29,15 @@ SPELLED = {
 }  # fmt: skip
 
 
-def make_app(source: FakeSource, owner: FakeOwner | None = None, *, history: bool = False) -> WorkbenchApp:
+def make_app(
+    source: FakeSource,
+    owner: FakeOwner | None = None,
+    *,
+    history: bool = False,
+    preferences: Preferences | None = None,
+) -> WorkbenchApp:
     """The app with a pinned clock, painting every piece of news at once."""
-    app = WorkbenchApp(source, owner, title="bot.py", clock=lambda: NOW, paint_every_s=0)
+    app = WorkbenchApp(source, owner, title="bot.py", preferences=preferences, clock=lambda: NOW, paint_every_s=0)
     if history:
         fill_history(app.board, source.state)
     return app
@@ -206,11 +213,12 @@ async def staged(
     owner: FakeOwner | None = None,
     size: tuple[int, int] = (120, 40),
     connected: bool = True,
+    preferences: Preferences | None = None,
 ) -> AsyncIterator[Stage]:
     """The app, running over `source`; when it ends, no task of its may be left."""
     source = source if source is not None else FakeSource(demo_state())
     before = asyncio.all_tasks()
-    stage = Stage(make_app(source, owner), source, owner)
+    stage = Stage(make_app(source, owner, preferences=preferences), source, owner)
     async with stage.app.run_test(size=size, notifications=True, message_hook=stage.heard) as pilot:
         await stage.begin(pilot, connected)
         try:

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from textual._context import message_hook
 from textual.pilot import Pilot
+from textual.theme import Theme
 
 from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines, reloads, taken_back
 from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
 from tests.tui.stage import Stage, fresh_state, make_app
 from workbench.client.owner import Ended
+from workbench.tui.preferences import Preferences
+from workbench.tui.theme import LIGHT, SAFE
 
 Act = Callable[[Stage], Awaitable[Any]]
 Picture = Callable[..., None]
@@ -21,9 +24,16 @@ LAST_LINES = ["the worker serves generation 7", "MemoryError", "a bug of ours: M
 def picture(snap_compare: Callable[..., bool]) -> Picture:
     """Run the app over a source, act on it and compare what it looks like then."""
 
-    def compare(size: tuple[int, int], source: FakeSource, act: Act, connected: bool = True) -> None:
+    def compare(
+        size: tuple[int, int],
+        source: FakeSource,
+        act: Act,
+        connected: bool = True,
+        preferences: Preferences | None = None,
+    ) -> None:
         owner = FakeOwner()
-        stage = Stage(make_app(source, owner, history=bool(source.rooms)), source, owner)
+        app = make_app(source, owner, history=bool(source.rooms), preferences=preferences)
+        stage = Stage(app, source, owner)
 
         async def before(pilot: Pilot[Any]) -> None:
             await stage.begin(pilot, connected)
@@ -55,6 +65,21 @@ async def talking(stage: Stage) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (50, 20)], ids="{0[0]}x{0[1]}".format)
 def test_the_board(picture: Picture, size: tuple[int, int]) -> None:
     picture(size, rich(), talking)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, SAFE], ids=lambda theme: theme.name)
+def test_the_board_in_another_theme(picture: Picture, theme: Theme) -> None:
+    picture((120, 40), rich(), talking, preferences=Preferences(theme.name))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids="{0[0]}x{0[1]}".format)
+def test_the_board_without_colour(picture: Picture, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    picture(size, rich(), talking)
+
+
+def test_the_board_in_plain_signs(picture: Picture) -> None:
+    picture((80, 24), rich(), talking, preferences=Preferences(ascii=True))
 
 
 def test_before_the_first_frame(picture: Picture) -> None:

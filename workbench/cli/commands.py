@@ -38,6 +38,8 @@ def run_agent(parsed: Namespace, arguments: list[str]) -> int:
     """`workbench AGENT`: the TUI where there is a terminal, else headless."""
     if parsed.once and not parsed.no_tui:
         raise UsageError("--once runs without the TUI; add --no-tui")
+    if parsed.no_tui and parsed.owner_fd is None and (parsed.theme or parsed.ascii):
+        raise UsageError("--theme and --ascii are about the screen, which --no-tui does not open")
     _check_folder()
     if parsed.no_tui or not _at_a_terminal():
         from workbench.cli.serve import Serve
@@ -60,7 +62,7 @@ def attach(parsed: Namespace) -> int:
     knock(address, token)
     from workbench.cli.tui import run_attached
 
-    return run_attached(address, token)
+    return run_attached(parsed, address, token)
 
 
 def options(parsed: Namespace) -> int:

@@ -14,6 +14,7 @@ COMMANDS = ("attach", "dispatch", "doctor", "options")
 OTHER_FLAGS = ("--help", "--version")
 RELOAD_MODES = ("auto", "manual", "off")
 RELOAD_JOBS = ("keep", "restart")
+SCREEN_THEMES = ("dark", "light", "safe", "mono")
 
 
 SEE_HELP = "\nsee `workbench --help`"
@@ -59,6 +60,7 @@ def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     parser.add_argument("--start-job", action=argparse.BooleanOptionalAction)
     parser.add_argument("--start-method", choices=["zygote", "spawn"])
     parser.add_argument("--strict", action="store_true")
+    _add_looks(parser)
     parser.add_argument("--owner-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     _add_options(parser)
@@ -97,6 +99,11 @@ def parse_doctor(arguments: list[str]) -> argparse.Namespace:
     return known
 
 
+def _add_looks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--theme", choices=SCREEN_THEMES)
+    parser.add_argument("--ascii", action="store_true")
+
+
 def _add_options(parser: argparse.ArgumentParser) -> None:
     for name in flagged():
         if FIELDS[name].annotation is bool:
@@ -129,6 +136,7 @@ def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
     if command == "attach":
         parser.add_argument("url", nargs="?")
         parser.add_argument("--control-token-file")
+        _add_looks(parser)
     elif command == "dispatch":
         parser.add_argument("--url")
         parser.add_argument("--agent-id")
@@ -231,6 +239,8 @@ AGENT is bot.py, bot.py:name, a package, package.module or package.module:name.
   --start-method zygote|spawn           insist on a start method; by default the evidence decides
   --strict                              processes that keep dying end the worker (exit 5) instead of being tried again
   --log-format auto|text|json           on stderr: text on a terminal, JSON lines otherwise
+  --theme dark|light|safe|mono          colours of the screen; safe: told apart by every eye; NO_COLOR: none
+  --ascii                               draw the screen with plain ASCII signs
   --version                             print the version
 """
 _TAIL = """

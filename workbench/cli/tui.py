@@ -10,6 +10,7 @@ from workbench.model.text import clean_text
 
 if TYPE_CHECKING:
     from workbench.client.address import Address
+    from workbench.tui.preferences import Preferences
     from workbench.tui.report import ExitReport
 
 
@@ -22,16 +23,24 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
     from workbench.tui.source import OwnedSource
 
     owner.wait_until_checked()
-    app = WorkbenchApp(OwnedSource(owner), owner=owner, title=parsed.agent)
-    return _run(app)
+    return _run(WorkbenchApp(OwnedSource(owner), owner=owner, title=parsed.agent, preferences=looks(parsed)))
 
 
-def run_attached(address: "Address", token: str | None) -> int:
+def run_attached(parsed: Namespace, address: "Address", token: str | None) -> int:
     """`workbench attach`: the same screen over a worker that somebody else started."""
     from workbench.tui.app import WorkbenchApp
     from workbench.tui.source import ClientSource
 
-    return _run(WorkbenchApp(ClientSource(address, token), owner=None, title=str(address)))
+    return _run(WorkbenchApp(ClientSource(address, token), title=str(address), preferences=looks(parsed)))
+
+
+def looks(parsed: Namespace) -> "Preferences":
+    """What is remembered, with what the flags say for this one time."""
+    from workbench.tui.preferences import Preferences, load, preferences_path
+    from workbench.tui.theme import NAMES
+
+    kept = load(preferences_path())
+    return Preferences(NAMES.get(parsed.theme, kept.theme), parsed.ascii or kept.ascii, kept.path)
 
 
 def _run(app: Any) -> int:

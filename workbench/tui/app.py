@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -25,11 +25,13 @@ from workbench.tui.messages import (
     SayWanted,
     SupervisorEnded,
 )
+from workbench.tui.plain_signs import PlainSigns
+from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
 from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
 from workbench.tui.talk_line import TalkLine
-from workbench.tui.theme import DEFAULTS, THEMES
+from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
 
 PAINT_EVERY_S = 0.1
 TICK_S = 1.0
@@ -44,6 +46,7 @@ class WorkbenchApp(App[ExitReport]):
         source: where the board's data comes from.
         owner: the started supervisor this terminal owns; None when it is only looked at.
         title: the agent as the user named it.
+        preferences: theme and signs; what the user changes about them is kept there.
         clock: epoch seconds; tests pin it.
         paint_every_s: least time between two paints of news.
     """
@@ -67,11 +70,11 @@ class WorkbenchApp(App[ExitReport]):
         Binding("D", "drain", "Drain", tooltip="take no new jobs", id="worker.drain"),
         Binding("U", "admit", "Admit", tooltip="take jobs again", id="worker.admit"),
         Binding("R", "start_again", "Start again", tooltip="start the supervisor again", id="worker.start"),
-        Binding("question_mark", "help", "Help", key_display="?", tooltip="all keys", id="help"),
+        Binding("question_mark", "help", "Help", key_display="?", tooltip="show all keys", id="help"),
         Binding("q", "quit", "Quit", tooltip="leave; asks first when jobs are at risk", id="quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="leave", id="interrupt"),
         Binding(
-            "ctrl+z", "suspend_process", "Suspend", show=False, tooltip="back to the shell; fg returns", id="suspend"
+            "ctrl+z", "suspend_process", "Suspend", show=False, tooltip="go back to the shell; fg returns", id="suspend"
         ),
         Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="find a command by name", id="palette"),
     ]
@@ -82,6 +85,7 @@ class WorkbenchApp(App[ExitReport]):
         owner: OwnerLike | None = None,
         title: str = "",
         *,
+        preferences: Preferences | None = None,
         clock: Callable[[], float] = time.time,
         paint_every_s: float = PAINT_EVERY_S,
     ) -> None:
@@ -89,9 +93,13 @@ class WorkbenchApp(App[ExitReport]):
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = "workbench-mono" if self.no_color else "workbench"
+        self._preferences = preferences or Preferences()
+        wanted = MONO.name if self.no_color else self._preferences.theme
+        self.theme = wanted if wanted in self.available_themes else DARK.name
         if self.no_color:
             self._filters.append(NoColor())  # Textual alone would still paint greys
+        if self._preferences.ascii:
+            self._filters.append(PlainSigns())
         self.board = Board(clock, title)
         self._source, self._owner = source, owner
         self.feed = Feed(source, self.board, self.post_message, paint_every_s)
@@ -120,6 +128,7 @@ class WorkbenchApp(App[ExitReport]):
     def on_mount(self) -> None:
         """Paint first, then connect: what a connection imports takes as long as a paint."""
         self.set_interval(TICK_S, self._tick)
+        self.theme_changed_signal.subscribe(self, lambda theme: self._keep(theme=theme.name))
         self.call_after_refresh(self._begin)
         if not self.is_headless:
             from workbench.tui.signals import terminal_gone, watch_signals
@@ -214,6 +223,27 @@ class WorkbenchApp(App[ExitReport]):
         except (WorkbenchError, OSError) as error:
             self.tell(str(error), "warning")
             self.board_screen.talk.give_back(text)
+
+    # --- looks ----------------------------------------------------------------------------------
+
+    def _keep(self, **chosen: Any) -> None:
+        try:
+            self._preferences.remember(**chosen)
+        except OSError as error:
+            self.tell(f"not remembered: {error}", "warning")
+
+    def action_toggle_ascii(self) -> None:
+        """Plain signs, or the drawn ones again."""
+        plain = [found for found in self._filters if isinstance(found, PlainSigns)]
+        for found in plain:
+            self._filters.remove(found)
+        if not plain:
+            self._filters.append(PlainSigns())
+        self._keep(ascii=not plain)
+        for screen in self.screen_stack:
+            screen.refresh(repaint=True, layout=True)
+            for widget in screen.query("*"):
+                widget.refresh(repaint=True)
 
     # --- what keys ask for ----------------------------------------------------------------------
 
@@ -381,10 +411,28 @@ class WorkbenchApp(App[ExitReport]):
         for active in screen.active_bindings.values():
             binding = active.binding
             if binding.id and binding.tooltip and active.enabled:
-                area, _, _ = binding.id.partition(".")
-                words = f"{area.capitalize()}: {binding.description}"
-                yield SystemCommand(words, binding.tooltip, lambda a=active: self.run_action(a.binding.action, a.node))
+                key = self.get_key_display(binding)
+                yield SystemCommand(
+                    command_name(binding.id, binding.tooltip),
+                    f"{binding.tooltip} (key {key})",
+                    lambda a=active: self.run_action(a.binding.action, a.node),
+                )
+        yield SystemCommand(
+            "Screen: Draw with plain ASCII signs, or no longer",
+            "for terminals and fonts without drawing characters",
+            self.action_toggle_ascii,
+        )
         yield from super().get_system_commands(screen)
+
+
+AREAS = {"go": "Screen", "zoom": "Screen", "back": "Screen", "interrupt": "Workbench", "quit": "Workbench"}
+
+
+def command_name(binding_id: str, tooltip: str) -> str:
+    """`area: Verb object`, from the binding's name and the first clause of what it does."""
+    area = binding_id.partition(".")[0]
+    words = tooltip.partition(";")[0]
+    return f"{AREAS.get(area, area.capitalize())}: {words[:1].upper()}{words[1:]}"
 
 
 def job_question(job: Job) -> list[str]:

@@ -1,4 +1,4 @@
-"""The house themes: ink and lamplight, the same by day, and one without colour."""
+"""The house themes: ink and lamplight, the same by day, one that every eye tells apart, and one without colour."""
 
 from textual.theme import Theme
 
@@ -48,25 +48,25 @@ DARK = Theme(
 
 LIGHT = Theme(
     name="workbench-light",
-    primary="#0b7d69",
-    secondary="#1f6fb2",
-    accent="#a65f00",
-    success="#2f7d1f",
-    warning="#a65f00",
-    error="#c4321f",
+    primary="#08705d",
+    secondary="#1b66a5",
+    accent="#8f5200",
+    success="#27701a",
+    warning="#8f5200",
+    error="#b82c1a",
     foreground="#22282f",
     background="#efece4",
     surface="#faf8f3",
     panel="#e4dfd2",
     dark=False,
     variables={
-        "wb-dim": "#626a74",
+        "wb-dim": "#59616b",
         "wb-faint": "#8d949b",
-        "wb-busy": "#0b7d69",
-        "wb-info": "#1f6fb2",
+        "wb-busy": "#08705d",
+        "wb-info": "#1b66a5",
         "wb-user": "#7a4a05",
         "wb-cursor": "#f2e3c4",
-        **_accented("#a65f00", "#faf8f3", "#cfc8b8"),
+        **_accented("#8f5200", "#faf8f3", "#cfc8b8"),
     },
 )
 
@@ -94,4 +94,28 @@ MONO = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT, MONO)
+# Blue, yellow and red: apart in hue and lightness for eyes that see red and green alike, too.
+SAFE = Theme(
+    name="workbench-safe",
+    primary="#56b4e9",
+    secondary="#c9a0dc",
+    accent="#ffd75f",
+    success="#56b4e9",
+    warning="#f0e442",
+    error="#f2545b",
+    foreground="#dfe3e8",
+    background="#0c1016",
+    surface="#12181f",
+    panel="#1b232d",
+    dark=True,
+    variables={
+        **DEFAULTS,
+        "wb-busy": "#a6dcff",
+        "wb-info": "#c9a0dc",
+        "wb-user": "#ffd75f",
+        **_accented("#ffd75f", "#0c1016", "#2c3643"),
+    },
+)
+
+THEMES = (DARK, LIGHT, SAFE, MONO)
+NAMES = {"dark": DARK.name, "light": LIGHT.name, "safe": SAFE.name, "mono": MONO.name}  # as flags say it

@@ -52,17 +52,23 @@ class BoardScreen(Screen[None]):
             )
             for n, name in enumerate(PANES, 1)
         ),
-        Binding("T", "go('tune')", "Tune", tooltip="options: see them, try them, keep them", id="options.tune"),
+        Binding(
+            "T",
+            "go('tune')",
+            "Tune",
+            tooltip="see and change options; try them, undo them, keep them",
+            id="options.tune",
+        ),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="filter the logs by text", id="logs.filter"),
         Binding(
             "l",
             "logs",
             "Logs",
-            tooltip="logs of the selected process only; again for all",
+            tooltip="show logs of the selected process only; again for all",
             id="process.logs",
         ),
-        Binding("z", "zoom", "Zoom", show=False, tooltip="the focused pane alone, and back", id="zoom"),
-        Binding("escape", "back", "Back", show=False, tooltip="one step back; never quits", id="back"),
+        Binding("z", "zoom", "Zoom", show=False, tooltip="show the focused pane alone, and back", id="zoom"),
+        Binding("escape", "back", "Back", show=False, tooltip="go one step back; never quits", id="back"),
     ]
 
     def __init__(self, board: Board) -> None:

@@ -22,6 +22,10 @@ class CleanInput(Input):
             super().__init__()
             self.field = field
 
+    def on_mount(self) -> None:
+        """Nothing on the screen moves by itself."""
+        self.cursor_blink = False
+
     def validate_value(self, value: str) -> str:
         """Every way into the field goes through here."""
         return clean_text(value, LONGEST)
