@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from workbench.tui import format as fmt
-from workbench.tui.lines import Line, fit, spread, width_of
+from workbench.tui.history import Spell
+from workbench.tui.lines import Line, fit, pad, spread, width_of
 
 LABEL_CELLS = 5
 TREND_CELLS = 12
@@ -26,6 +27,16 @@ class Reading:
     marks: list[tuple[float, str]] = field(default_factory=list)
     trend: list[float] = field(default_factory=list)
     detail: Line = field(default_factory=list)
+    over: str = ""  # for how long it has been over its mark
+
+
+def over_words(spell: Spell, now: float) -> str:
+    """`over for 45s`, at most as wide as the trend, in whose place it stands where there is little room."""
+    if spell.since is None:
+        return ""
+    age = fmt.age(now - spell.since)
+    words = f"over for {age}"
+    return words if len(words) <= TREND_CELLS else f"over {age}"
 
 
 def gauge_lines(reading: Reading, width: int, height: int) -> list[Line]:
@@ -41,7 +52,8 @@ def _line(reading: Reading, width: int) -> Line:
     right: Line = [(" ", ""), *reading.figures, (blank, "")]
     room = width - width_of(label) - width_of(right)
     if room >= LEAST_BAR * 2 + TREND_CELLS:
-        right.append((" " + fmt.spark(reading.trend, TREND_CELLS, reading.top), reading.tone))
+        trend = fmt.spark(reading.trend, TREND_CELLS, reading.top)
+        right.append((" " + (pad(reading.over, TREND_CELLS) if reading.over else trend), reading.tone))
         room -= TREND_CELLS + 1
     if width >= DETAIL_FROM and room >= LEAST_BAR * 3 + width_of(reading.detail) + 2:
         right += [("  ", ""), *reading.detail]
@@ -50,7 +62,7 @@ def _line(reading: Reading, width: int) -> Line:
 
 
 def _panel(reading: Reading, width: int, height: int) -> list[Line]:
-    title: Line = [(reading.label, "dim")]
+    title: Line = [(reading.label, "dim"), *([(f"  {reading.over}", reading.tone)] if reading.over else [])]
     if width_of(title) + width_of(reading.detail) + width_of(reading.figures) + 4 <= width:
         title += [("  ", ""), *reading.detail]
     lines = [spread(title, reading.figures, width), _bar(reading, width)]

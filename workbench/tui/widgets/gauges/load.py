@@ -3,7 +3,7 @@
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line
-from workbench.tui.widgets.gauges.gauge import Reading, gauge_lines
+from workbench.tui.widgets.gauges.gauge import Reading, gauge_lines, over_words
 from workbench.tui.widgets.line_widget import LineWidget
 
 NEAR = 0.8  # of the threshold
@@ -24,7 +24,8 @@ def reading(board: Board) -> Reading:
     tone = fmt.GRADE_TONES[level]
     marks = [(float(threshold), "┃")] if threshold else []
     trend, figures = list(board.history.load), _figures(load, threshold, level)
-    return Reading("LOAD", load, 1.0, tone, figures, marks, trend, _detail(board))
+    over = over_words(board.history.load_over, board.clock())
+    return Reading("LOAD", load, 1.0, tone, figures, marks, trend, _detail(board), over)
 
 
 def _figures(load: float | None, threshold: float | None, level: int) -> Line:

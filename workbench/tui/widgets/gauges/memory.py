@@ -4,7 +4,7 @@ from workbench.model.state import Process
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line
-from workbench.tui.widgets.gauges.gauge import Reading, gauge_lines
+from workbench.tui.widgets.gauges.gauge import Reading, gauge_lines, over_words
 from workbench.tui.widgets.line_widget import LineWidget
 
 HEADROOM = 1.1
@@ -33,7 +33,8 @@ def reading(board: Board) -> Reading:
     top = max(limit, warn, held or 0.0, 1.0) * HEADROOM
     marks = [(mark, sign) for mark, sign in ((warn, "┊"), (limit, "┃")) if mark]
     trend, figures = list(board.history.worst_mb), _figures(held, limit or warn, level)
-    return Reading("MEM", held, top, fmt.GRADE_TONES[level], figures, marks, trend, _detail(board, process))
+    over = over_words(board.history.memory_over, board.clock())
+    return Reading("MEM", held, top, fmt.GRADE_TONES[level], figures, marks, trend, _detail(board, process), over)
 
 
 def _figures(held: float | None, mark: float, level: int) -> Line:
