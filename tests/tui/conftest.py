@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -54,7 +55,7 @@ def open_terminal(tmp_path: Path, nothing_left: None) -> Iterator[Callable[..., 
     """Run `workbench` on real terminals; afterwards no process of theirs may be left."""
     opened: list[Terminal] = []
 
-    def run(*arguments: str, files: dict[str, str] | None = None, **how: str) -> Terminal:
+    def run(*arguments: str, files: dict[str, str] | None = None, **how: Any) -> Terminal:
         folder = tmp_path / f"t{len(opened)}"
         folder.mkdir()
         for sample in SAMPLES.glob("*.py"):

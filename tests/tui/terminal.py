@@ -55,17 +55,26 @@ QUERIES = re.compile(rb"\x1b\[(?:[<=>][0-9;]*[A-Za-z]|\?[0-9;]*(?:u|\$p)|[0-9;]*
 class Terminal:
     """One run of a command on a terminal of its own."""
 
-    def __init__(self, arguments: list[str], folder: Path, tag: str, launch: str = LAUNCH, **environment: str) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        folder: Path,
+        tag: str,
+        launch: str = LAUNCH,
+        size: tuple[int, int] = (COLUMNS, ROWS),
+        **environment: str,
+    ) -> None:
         self.tag, self.folder, self.raw = tag, folder, bytearray()
-        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self.screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self.screen)
         self._pending = b""
         self._news = threading.Condition()
         self._master, self.slave = os.openpty()
         self._wake, self._waker = os.pipe()
-        self._set_size(COLUMNS, ROWS)
+        self._set_size(*size)
         self.before = termios.tcgetattr(self.slave)
         defaults = {"XDG_RUNTIME_DIR": str(folder), "TEST_TAG": tag, "TERM": "xterm-256color", "TZ": "UTC"}
+        defaults["XDG_CONFIG_HOME"] = str(folder)
         defaults["WORKBENCH_LOAD_THRESHOLD"] = "inf"  # whatever else this machine does
         self.process = subprocess.Popen(
             [sys.executable, "-c", launch, sys.executable, *arguments],

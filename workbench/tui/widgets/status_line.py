@@ -3,13 +3,14 @@
 from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
-from workbench.tui.lines import Line, clean, spread
+from workbench.tui.lines import Line, Span, clean, spread
 from workbench.tui.notes import CANNOT_SERVE
 from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.slots.notes import stack_line
 from workbench.tui.words import SUSPENDED, suspended_words
 
 RECENT_S = 600.0
+HOG_CPU = 0.3  # of one CPU: less is no cause of a load
 
 
 class StatusLine(LineWidget):
@@ -39,11 +40,25 @@ def standing(board: Board) -> Line:
         until = worker.drain_deadline_at
         cut = f", cut in {fmt.age(until - board.clock())}" if until is not None else ""
         return [(f"◐ draining: {left} left{cut}", "warn"), ("   U admits again", "dim")]
+    if worker.status == "over_load":
+        return over_load(board)
     if worker.degraded or worker.held_why:
         return [(f"! {clean(worker.held_why)}", "bad" if worker.degraded else "warn")]
     if reload.suspended:
         return [(f"! {suspended_words(reload.suspended)}", "warn")]
     return []
+
+
+def over_load(board: Board) -> Line:
+    """Who keeps the CPUs busy: the greediest process, or nobody of ours."""
+    processes = [process for process in board.state.processes.values() if process.cpu is not None]
+    hog = max(processes, key=lambda process: process.cpu or 0.0, default=None)
+    refused: Span = ("  new jobs are refused", "dim")
+    if hog is None or (hog.cpu or 0.0) < HOG_CPU:
+        ours = sum(process.cpu or 0.0 for process in processes)
+        return [(f"▲ over load by other programs: the worker's own use {fmt.share(ours)} of a CPU", "warn"), refused]
+    job = f", {clean(hog.job_id, 40)}" if hog.job_id else ""
+    return [(f"▲ over load: process {hog.pid} uses {fmt.share(hog.cpu)} of a CPU{job}", "warn"), refused]
 
 
 def latest(board: Board) -> Line:
