@@ -1,10 +1,12 @@
 """Makes every picture in `screenshots/`: `python -m tests.screenshots`. The real app, over a real worker, is driven.
 
+Each is an SVG, and the same as PNG (in DejaVu Sans Mono, where that is installed: it has all signs).
 Nothing is staged but the conversation: processes, figures, logs and errors are what happened while it ran.
 """
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import sys
@@ -14,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cairosvg
 from textual.pilot import Pilot
 
 from workbench.client.client import Client
@@ -25,6 +28,7 @@ from workbench.tui.source import ClientSource
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "screenshots"
 WAIT_S = 60.0
+PNG_WIDTH = 1400
 
 
 @dataclass
@@ -83,7 +87,9 @@ def shoot(it: Stage, name: str) -> None:
     """Keep what is on the screen now."""
     picture = it.app.export_screenshot(title="workbench")
     (PICTURES / f"{name}.svg").write_text("\n".join(line.rstrip() for line in picture.splitlines()) + "\n")
-    print(f"screenshots/{name}.svg")
+    in_font = re.sub(r"font-family:[^;]*;", "font-family: DejaVu Sans Mono, monospace;", picture)
+    cairosvg.svg2png(in_font.encode(), write_to=str(PICTURES / f"{name}.png"), output_width=PNG_WIDTH)
+    print(f"screenshots/{name}.svg, .png")
 
 
 async def talk(it: Stage) -> None:
