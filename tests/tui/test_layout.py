@@ -11,7 +11,9 @@ ALL = ("processes", *LOWER)
 @pytest.mark.parametrize(
     ("size", "classes", "tabs"),
     [
-        ((20, 5), {"-one", "-tabs"}, ALL),
+        ((20, 5), {"-one", "-tiny", "-tabs"}, ALL),
+        ((80, 7), {"-one", "-low", "-tabs"}, ALL),
+        ((40, 10), {"-one", "-tabs"}, ALL),
         ((50, 20), {"-one", "-tabs"}, ALL),
         ((59, 40), {"-one", "-tabs"}, ALL),
         ((120, 13), {"-one", "-tabs"}, ALL),
@@ -35,7 +37,7 @@ def test_the_classes_of_a_size(size: tuple[int, int], classes: set[str], tabs: t
 
 
 def test_every_class_is_known_to_the_sheet() -> None:
-    found = set().union(*(layout_of(width, height) for width in range(10, 250, 7) for height in range(5, 80, 3)))
+    found = set().union(*(layout_of(width, height) for width in range(10, 250, 7) for height in range(4, 80, 3)))
     assert found == set(CLASSES)
 
 

@@ -2,6 +2,8 @@
 
 TABS_BELOW = (112, 30)  # columns, rows: below either, logs, talk and events share one place
 ONE_BELOW = (60, 14)  # below either, one pane at a time
+LOW_BELOW = 8  # rows: the line of the last trouble makes room for the pane
+TINY_BELOW = 6  # rows: no pane has room any more; who it is, what is wrong, and the keys
 PANELS_FROM = (100, 30)
 THREE_FROM = 168
 TALL_FROM = 46
@@ -9,7 +11,7 @@ TALL_FROM = 46
 SHARED = ("logs", "talk", "events", "tune", "load")  # the panes below the processes
 WHOLE = ("tune", "load")  # those that take all of the lower part while they are shown, however wide it is
 
-CLASSES = ("-one", "-tabs", "-panels", "-three", "-tall")
+CLASSES = ("-one", "-low", "-tiny", "-tabs", "-panels", "-three", "-tall")
 
 
 def layout_of(width: int, height: int) -> set[str]:
@@ -17,6 +19,8 @@ def layout_of(width: int, height: int) -> set[str]:
     found = set()
     if width < ONE_BELOW[0] or height < ONE_BELOW[1]:
         found.add("-one")
+        if height < LOW_BELOW:
+            found.add("-tiny" if height < TINY_BELOW else "-low")
     if width < TABS_BELOW[0] or height < TABS_BELOW[1]:
         found.add("-tabs")
     if width >= PANELS_FROM[0] and height >= PANELS_FROM[1]:

@@ -10,6 +10,8 @@ from workbench.tui.lines import Line, width_of
 from workbench.tui.widgets.line_widget import LineWidget
 
 ALWAYS = ("help", "quit")
+# What stays where there is little room, first to last; what is not named here comes before all of it.
+ORDER = ("new_job", "talk", "end_job", "go('tune')", "filter", "reload", "logs", "kill", "drain", *ALWAYS)
 
 
 class KeyBar(LineWidget):
@@ -38,7 +40,7 @@ class KeyBar(LineWidget):
                 continue
             seen.add(binding.action)
             found.append((self.app.get_key_display(binding), active))
-        return sorted(found, key=lambda item: item[1].binding.action in ALWAYS)
+        return sorted(found, key=lambda item: _rank(item[1].binding.action))
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
@@ -62,6 +64,11 @@ class KeyBar(LineWidget):
             if start <= event.x < start + size:
                 await self.app.run_action(active.binding.action, active.node)
                 return
+
+
+def _rank(action: str) -> int:
+    action = action.removeprefix("app.")
+    return ORDER.index(action) if action in ORDER else -1
 
 
 def _character(key: str) -> str | None:
