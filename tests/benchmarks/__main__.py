@@ -18,7 +18,7 @@ from tests.benchmarks.memory import memory_overshoot, uss
 from tests.benchmarks.peers.beside import NAMES, peers
 from tests.benchmarks.peers.reloading import reload_peers
 from tests.benchmarks.reloads import reload
-from tests.benchmarks.screen import first_paint, key_to_screen
+from tests.benchmarks.screen import first_paint, key_to_screen, screen_cpu, screen_memory
 from tests.benchmarks.starts import child_ready, five_idle
 
 Benchmark = Callable[..., Awaitable[list[Figure]]]
@@ -26,7 +26,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     made.__name__: made
     for made in (
         five_idle, child_ready, warm_start, jobs_per_second, uss, exit_known, supervisor_killed, drain_exit,
-        memory_overshoot, stall_named, reload, supervisor_cpu, log_lines, first_paint, key_to_screen, help,
+        memory_overshoot, stall_named, reload, supervisor_cpu, log_lines, first_paint, key_to_screen,
+        screen_cpu, screen_memory, help,
     )
 }  # fmt: skip
 BESIDE: dict[str, Benchmark] = {"peers": peers, "reload_peers": reload_peers}

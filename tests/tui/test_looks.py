@@ -181,3 +181,17 @@ async def test_without_colours_the_remembered_theme_waits(monkeypatch: pytest.Mo
     monkeypatch.setenv("NO_COLOR", "1")
     async with staged(preferences=Preferences(LIGHT.name)) as stage:
         assert stage.app.theme == MONO.name
+
+
+async def test_the_palette_names_each_action_once_by_area_verb_and_object() -> None:
+    async with staged() as stage:
+        commands = list(stage.app.get_system_commands(stage.app.screen))
+        ours = [command.title for command in commands if ": " in command.title]
+        assert len(ours) == len(set(ours))
+        assert {"Job: Start a job", "Workbench: Leave", "Screen: Go to tune", "Worker: Take no new jobs"} <= set(ours)
+        assert all(re.fullmatch(r"[A-Z][a-z]+: [A-Z][^;]+", title) for title in ours)
+        start = next(command for command in commands if command.title == "Job: Start a job")
+        assert start.help == "start a job (key n)"
+        assert not any("Next" in title for title in ours)
+        await start.callback()
+        await stage.asked("dispatch")

@@ -125,3 +125,21 @@ async def test_bit_by_bit_and_at_once_look_the_same(steps: list[tuple[str, Any]]
         after = await repainted(stage, painted)
         wrong = [(y, x) for y in range(SIZE[1]) for x in range(SIZE[0]) if before[y][x] != after[y][x]]
         assert not wrong, [(place, before[place[0]][place[1]], after[place[0]][place[1]]) for place in wrong[:8]]
+
+
+async def test_figures_that_change_lay_nothing_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even with more processes than the table has rows: a layout costs as much as ten paints."""
+    watched = source()
+    for number in range(30):
+        for event in process(300 + number, 50_000 + number, 7, NOW):
+            watched.state.apply(event)
+    async with staged(watched, size=SIZE) as stage:
+        laid_out = []
+        screen = stage.app.board_screen
+        refresh = screen._refresh_layout
+        monkeypatch.setattr(screen, "_refresh_layout", lambda *a, **k: laid_out.append(a) or refresh(*a, **k))
+        for step in range(5):
+            await stage.happen(sampled(NOW, step))
+        assert laid_out == []
+        await stage.press("escape", "z")
+        assert laid_out

@@ -266,10 +266,10 @@ async def test_P_pins_any_job_where_saves_restart_all() -> None:
 async def test_P_is_found_by_name_only_where_it_does_something() -> None:
     async with staged() as stage:
         names = [command.title for command in stage.app.get_system_commands(stage.app.screen)]
-        assert "Job: Pin" not in names
+        assert "Job: Pin the selected job to its code" not in names
         await stage.press(*"j" * OWN)
         names = [command.title for command in stage.app.get_system_commands(stage.app.screen)]
-        assert "Job: Pin" in names
+        assert "Job: Pin the selected job to its code" in names
 
 
 async def test_the_worker_refuses_a_pin_in_its_own_words() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Literal
 
 from textual.app import App, SystemCommand
@@ -35,7 +36,7 @@ from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
 
 PAINT_EVERY_S = 0.1
 TICK_S = 1.0
-PIN_WORDS = "pin: newer code leaves the selected job alone; again: unpin"
+PIN_WORDS = "pin the selected job to its code; again: let newer code take it"
 Severity = Literal["information", "warning", "error"]
 
 
@@ -107,6 +108,7 @@ class WorkbenchApp(App[ExitReport]):
         self._line = TalkLine(lambda: self.feed.connection, lambda news: self.board_screen.talk.post_message(news))
         self._mine: set[str] = set()
         self._wanted_job = ""
+        self._shown_at = 0.0
         self._unwatch: Callable[[], None] | None = None
         self.board_screen = BoardScreen(self.board)
 
@@ -184,10 +186,12 @@ class WorkbenchApp(App[ExitReport]):
             self._show()
 
     def _tick(self) -> None:
-        if self.board_screen.is_mounted:
+        """Ages grow also while nothing is heard."""
+        if self.board_screen.is_mounted and time.monotonic() - self._shown_at >= TICK_S / 2:
             self._show()
 
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
         self.board_screen.show(self.board)
         if self.screen is not self.board_screen and hasattr(self.screen, "show"):
             self.screen.show(self.board)
@@ -408,15 +412,16 @@ class WorkbenchApp(App[ExitReport]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action that makes sense now, then Textual's own."""
+        commands: dict[str, SystemCommand] = {}
         for active in screen.active_bindings.values():
             binding = active.binding
-            if binding.id and binding.tooltip and active.enabled:
-                key = self.get_key_display(binding)
-                yield SystemCommand(
-                    command_name(binding.id, binding.tooltip),
-                    f"{binding.tooltip} (key {key})",
-                    lambda a=active: self.run_action(a.binding.action, a.node),
-                )
+            if not (binding.id and binding.tooltip and active.enabled) or binding.action.partition("(")[0] in MOVES:
+                continue
+            name = command_name(binding.id, binding.tooltip)
+            words = f"{binding.tooltip} (key {self.get_key_display(binding)})"
+            run = partial(self.run_action, binding.action, active.node)
+            commands.setdefault(name, SystemCommand(name, words, run))  # one, however many keys it has
+        yield from commands.values()
         yield SystemCommand(
             "Screen: Draw with plain ASCII signs, or no longer",
             "for terminals and fonts without drawing characters",
@@ -425,6 +430,7 @@ class WorkbenchApp(App[ExitReport]):
         yield from super().get_system_commands(screen)
 
 
+MOVES = ("move", "move_page", "scroll_rows", "shift")  # keys one holds, nothing to look for by name
 AREAS = {"go": "Screen", "zoom": "Screen", "back": "Screen", "interrupt": "Workbench", "quit": "Workbench"}
 
 

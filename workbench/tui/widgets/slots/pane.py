@@ -14,6 +14,10 @@ from workbench.tui.widgets.slots.table import SlotTable
 class SlotPane(Vertical):
     """Bar and table."""
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._laid_out = (0, False)
+
     def compose(self) -> ComposeResult:
         """The parts."""
         yield PaneBar("processes")
@@ -27,7 +31,6 @@ class SlotPane(Vertical):
     def show(self, board: Board) -> None:
         """Draw from the board."""
         bar, table = self.query_one(PaneBar), self.table
-        rows = table.size.height - 1
         bar.show(board)
         in_panel = self.screen.has_class("-panels")
         parts: list[tuple[int, Line]] = [(1, watch_words(board) if in_panel else pool_words(board))]
@@ -35,7 +38,9 @@ class SlotPane(Vertical):
             parts.append((0, wait))
         bar.tell(*parts)
         table.show(board)
-        if rows != len(board.places.rows):
+        wanted = (len(board.places.rows), self.screen.has_class("-card"))  # what the table's height depends on
+        if wanted != self._laid_out:
+            self._laid_out = wanted
             table.refresh(layout=True)
 
 
