@@ -210,3 +210,22 @@ def test_what_cannot_be_used_is_told_before_the_screen_opens(
     assert terminal.ended() == code
     assert words in terminal.raw.decode()
     assert b"\x1b[" not in terminal.raw
+
+
+def test_with_ascii_every_byte_of_the_screen_is_plain(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal("bot.py", "--port=0", "--ascii", "--theme", "light", COLORTERM="truecolor")
+    terminal.sees("* READY", GREETING, "* busy")
+    assert bytes(terminal.raw).isascii()
+    assert b"48;2;250;248;243" in terminal.raw  # the light theme's ground
+    terminal.type("q")
+    assert terminal.ended() == 0
+    assert_restored(terminal)
+    assert not list(terminal.folder.glob("workbench/screen.json"))  # a flag is for this time only
+
+
+def test_looks_without_a_screen_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bot.py").write_text("async def entrypoint(ctx): ...\n")
+    command = [sys.executable, "-m", "workbench", "bot.py", "--no-tui", "--theme", "light"]
+    run = subprocess.run(command, cwd=tmp_path, env=child_environment(), capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "--theme and --ascii are about the screen" in run.stderr
