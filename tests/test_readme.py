@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.defences import every_test
+from workbench.cli.flag_names import FLAGGED, PRESET_NAMES, SWITCHES
 from workbench.cli.parser import help_text, options_table
 from workbench.model.ending import STATUS_OF
+from workbench.model.options import FIELDS, PRESETS, SECRETS
 from workbench.supervisor.worker import CHILD_REASONS
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.screens.board import BoardScreen
@@ -21,6 +23,13 @@ NAMES = {"question_mark": "?", "slash": "/", "escape": "esc"}
 
 def test_the_committed_help_is_the_generated_one() -> None:
     assert files("workbench.cli").joinpath("help.txt").read_text() == help_text()
+
+
+def test_the_names_of_the_flags_are_those_of_the_options() -> None:
+    flagged = tuple(name for name in FIELDS if name not in SECRETS)
+    assert flagged == FLAGGED
+    assert tuple(name for name in flagged if FIELDS[name].annotation is bool) == SWITCHES
+    assert tuple(sorted(PRESETS)) == PRESET_NAMES
 
 
 def test_the_readme_has_the_generated_options_table() -> None:

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any, NoReturn
 
+from workbench.cli.flag_names import FLAGGED, PRESET_NAMES, SWITCHES
 from workbench.model.errors import LONGEST_NAME, UsageError
-from workbench.model.options import FIELDS, PRESETS, SECRETS, meta, plain
 
 COMMANDS = ("attach", "dispatch", "doctor", "options")
 OTHER_FLAGS = ("--help", "--version")
@@ -32,11 +32,6 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def flagged() -> list[str]:
-    """The options that have a flag: all but the secrets themselves."""
-    return [name for name in FIELDS if name not in SECRETS]
-
-
 def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     """`workbench [options] AGENT [OPTIONS] [-- ARGUMENTS OF THE AGENT]`.
 
@@ -51,7 +46,7 @@ def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     parser.add_argument("--once", action="store_true")
     parser.add_argument("--room")
     parser.add_argument("--metadata")
-    parser.add_argument("--preset", choices=sorted(PRESETS))
+    parser.add_argument("--preset", choices=PRESET_NAMES)
     parser.add_argument("--log-format", choices=["auto", "text", "json"], default="auto")
     parser.add_argument("--reload", choices=RELOAD_MODES)
     parser.add_argument("--reload-jobs", choices=RELOAD_JOBS, default="keep")
@@ -89,7 +84,7 @@ def parse_doctor(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(prog="workbench doctor", add_help=False, allow_abbrev=False)
     parser.add_argument("agent", nargs="?")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--preset", choices=sorted(PRESETS))
+    parser.add_argument("--preset", choices=PRESET_NAMES)
     parser.add_argument("--start-method", choices=["zygote", "spawn"])
     _add_options(parser)
     known, unknown = parser.parse_known_args(ours)
@@ -105,8 +100,8 @@ def _add_looks(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    for name in flagged():
-        if FIELDS[name].annotation is bool:
+    for name in FLAGGED:
+        if name in SWITCHES:
             parser.add_argument(flag_of(name), action=argparse.BooleanOptionalAction, dest=f"option_{name}")
         else:
             parser.add_argument(flag_of(name), dest=f"option_{name}", metavar="VALUE")
@@ -120,7 +115,7 @@ def _looks_like_command(given: str) -> bool:
 
 def given_flags(parsed: argparse.Namespace) -> dict[str, Any]:
     """The options set by flags."""
-    values = {name: getattr(parsed, f"option_{name}") for name in flagged()}
+    values = {name: getattr(parsed, f"option_{name}") for name in FLAGGED}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -155,12 +150,14 @@ def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
 
 def help_text() -> str:
     """What `workbench --help` prints; committed as help.txt, because making it costs a tenth of a second."""
+    from workbench.model.options import FIELDS, meta, plain
+
     lines = [
         _HEAD.strip("\n"),
         "",
         "Options of the worker, in the order flag > WORKBENCH_<OPTION> > file > agent:",
     ]
-    for name in flagged():
+    for name in FLAGGED:
         field, unit = FIELDS[name], meta(name)["unit"]
         flag = flag_of(name) + ("" if field.annotation is not bool else " / --no-" + name.replace("_", "-"))
         default = _shown_default(plain(field.default), unit if unit in ("s", "MB") else "")
@@ -170,6 +167,8 @@ def help_text() -> str:
 
 def options_table() -> str:
     """The README's table of options."""
+    from workbench.model.options import FIELDS, meta, plain
+
     rows = ["| option | default | takes effect | meaning |", "| --- | --- | --- | --- |"]
     for name, field in FIELDS.items():
         default = plain(field.default)
