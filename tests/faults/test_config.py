@@ -217,13 +217,19 @@ def test_fault_H2_a_worker_with_such_a_value_ends_with_2(start_worker: Start, tm
 
 @defence(
     (
-        "workbench/supervisor/worker.py",
-        '                self.layers.add("live", name, value, source)',
-        '                self.layers.by_name["live"][name] = Given(value, source)',
-    ),
-    ("workbench/supervisor/worker.py", "import Layers, Settings", "import Given, Layers, Settings"),
+        "workbench/supervisor/live.py",
+        "Given(check(name, value, text=False, source=source), source)",
+        "Given(value, source)",
+    )
 )
-@defence(("workbench/supervisor/worker.py", '            self.layers.by_name["live"] = before\n', ""))
+@defence(
+    (
+        "workbench/supervisor/live.py",
+        "given = {name: Given(check(name, value, text=False, source=source), source) for",
+        "given = self._layers.by_name[LIVE]\n        for name, value in values.items():\n"
+        "            given[name] = Given(check(name, value, text=False, source=source), source)\n        _ = {name for",
+    )
+)
 async def test_fault_H2_a_live_change_to_such_a_value_is_refused_whole(start_worker: Start) -> None:
     worker = start_worker("ledger.py")
     async with worker.client() as client:

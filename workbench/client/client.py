@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from workbench.client.address import Address
 from workbench.model.errors import WorkbenchError
@@ -142,10 +143,23 @@ class Client:
         """Load the agent again, beside the running generation."""
         await self.request("POST", "/reload")
 
-    async def set_options(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Change options live; the table of options afterwards."""
-        table: dict[str, Any] = await self.request("PATCH", "/options", values)
-        return table
+    async def options(self) -> dict[str, dict[str, Any]]:
+        """The table of options."""
+        return self._table(await self.request("GET", "/options"))
+
+    async def set_options(self, values: dict[str, Any], for_s: float | None = None) -> dict[str, dict[str, Any]]:
+        """Change options live, with `for_s` only for so long; the table of options afterwards."""
+        query = f"?for_s={for_s:g}" if for_s is not None else ""
+        return self._table(await self.request("PATCH", f"/options{query}", values))
+
+    async def take_back_options(self, names: list[str]) -> dict[str, dict[str, Any]]:
+        """Take live changes back; the table of options afterwards."""
+        return self._table(await self.request("DELETE", f"/options/{quote(','.join(names), safe=',')}"))
+
+    def _table(self, answer: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(answer, dict) or not all(isinstance(item, dict) for item in answer.values()):
+            raise ClientError(f"what answers at {self.address} is no worker")
+        return answer
 
     async def frames(self, log_tail: int = 0) -> AsyncIterator[Frame]:
         """The supervisor's state, then one frame for each thing that happens, until the link ends.

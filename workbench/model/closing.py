@@ -43,6 +43,13 @@ class Closing:
                 if job.own:
                     self._jobs.hasten_end(job, "cancelled", self._close_s(), now)
 
+    def drain_may_take(self, more_s: float, now: Now) -> None:
+        """`drain_timeout` changed: it holds for a drain that has begun, too."""
+        if self._drain_deadline is not None and self.stop_code is None and more_s:
+            self._drain_deadline += more_s
+            at = now.at + self._drain_deadline - now.mono
+            self._desk.tell(ev.DrainStarted(at=now.at, why=self._state.worker.drain_why, deadline_at=at))
+
     def stop(self, why: str, code: int, now: Now) -> None:
         """End: every job is put on the ladder, with at most 5 s before it is killed."""
         if self.stop_code is None:

@@ -319,7 +319,8 @@ class Core:
 
     def set_options(self, options: Options, now: Now) -> None:
         """Options changed live."""
-        self.desk.options = options
+        before, self.desk.options = self.desk.options, options
+        self.closing.drain_may_take(options.drain_timeout - before.drain_timeout, now)
         for process in self.pool.available("idle"):
             if self._worn(process):
                 self.pool.dismiss(process, "it has run as many jobs as max_jobs_per_process now allows", now)

@@ -78,10 +78,11 @@ class Settings:
         return name in self.sources and not self.sources[name].startswith("derived")
 
     def table(self) -> dict[str, dict[str, Any]]:
-        """Every option with its shown value, origin and the moment a change takes hold."""
+        """Every option with its shown value, default, origin and the moment a change takes hold."""
         return {
             name: {
                 "value": shown(name, plain(getattr(self.options, name))),
+                "default": shown(name, plain(FIELDS[name].default)),
                 "origin": self.origin(name),
                 "effect": meta(name)["effect"],
                 "unit": meta(name)["unit"],

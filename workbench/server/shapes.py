@@ -110,6 +110,14 @@ def number(request: web.Request, name: str, default: float, most: float) -> floa
     return value
 
 
+def seconds(request: web.Request, name: str, most: float) -> float | None:
+    """A span of time of the query, above 0 and up to `most`; None when it is not given."""
+    value = number(request, name, 0.0, most)
+    if value <= 0 and name in request.query:
+        raise BadRequest(f"{name} must be a number above 0 and up to {most:g}")
+    return value if name in request.query else None
+
+
 def _http_error(request: web.Request, problem: web.HTTPException) -> web.Response:
     """An error of aiohttp's own in the contract's shape."""
     where = f"{request.method} {request.path}"

@@ -1,5 +1,6 @@
 """What follows from the measurements: warnings, stack dumps, kills of hung processes, pings, the load."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,7 @@ class Watchdog:
     def __init__(self, shell: Shell, children: Children, root: Callable[[], str]) -> None:
         self._shell, self._core, self._state, self._children = shell, shell.core, shell.state, children
         self._root = root
-        self._ping_due = 0.0
+        self._pinged_at = -math.inf
         self.sampler = Sampler(shell.state, children.beats, lambda: children.by_id.values(), self)
 
     def memory_of(self, child: Child, memory_mb: float) -> None:
@@ -116,9 +117,9 @@ class Watchdog:
             if child.pinged_at is not None:
                 age_s = now - child.pinged_at
                 self._maybe_hung(child, age_s, child.turns_at_ping, f"a ping was not answered for {age_s:.1f} s")
-        if now < self._ping_due:
+        if now < self._pinged_at + self._shell.settings.options.ping_interval:  # of now: it may have changed meanwhile
             return
-        self._ping_due = now + self._shell.settings.options.ping_interval
+        self._pinged_at = now
         for process in self._state.live("idle", "busy"):
             child = self._children.by_id[process.id]
             if child.pinged_at is None:

@@ -29,6 +29,7 @@ from workbench.supervisor.children import Children, terminate
 from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.hearing import Hearing
 from workbench.supervisor.last_steps import LastSteps, Step, ended
+from workbench.supervisor.live import LiveChanges
 from workbench.supervisor.reloading import Reloading
 from workbench.supervisor.rooms import Rooms
 from workbench.supervisor.secrets import secrets_of
@@ -86,6 +87,10 @@ class Supervisor:
             lambda number: self.children.abandon_unborn(number),
         )  # fmt: skip
         self.code_loaded = self.code.loaded
+        self.live = LiveChanges(
+            self.layers, lambda: self.settings, self._use,
+            lambda level, text: self.publish(ev.Noted(at=time.time(), level=level, text=text)),
+        )  # fmt: skip
         self.children = Children(
             self.shell, self.rooms, self.reaper, self.code.not_started,
             lambda process_id: self.sampler.forget(process_id),
@@ -171,6 +176,7 @@ class Supervisor:
         finally:
             await self.last.take(
                 Step("the clock", self.shell.close),
+                Step("the live changes", self.live.close),
                 Step("the zygotes", self.code.close),
                 *self.children.last_steps(),
                 Step("the measuring", lambda: ended(sampling)),
@@ -187,7 +193,7 @@ class Supervisor:
                 reload_jobs=self.core.reload_jobs,
             )
         )  # fmt: skip
-        self.publish(ev.OptionsChanged(at=now, options=self.settings.table()))
+        self.publish(ev.OptionsChanged(at=now, options=self.live.table(self.settings)))
         if self.settings.options.register:
             why = "register is set, but this version has no registry link yet"
         else:
@@ -283,21 +289,21 @@ class Supervisor:
         """The worker ends, now or after its last job."""
         return self.core.closing.begun
 
-    def set_live(self, values: dict[str, Any], source: str = "live") -> None:
-        """Change options live; all or none.
+    def set_live(self, values: dict[str, Any], source: str = "live", for_s: float | None = None) -> None:
+        """Change options live; all or none, and with `for_s` only for so long.
 
         Raises:
             OptionsError: an impossible value or a contradiction.
         """
-        before = dict(self.layers.by_name["live"])
-        try:
-            for name, value in values.items():
-                self.layers.add("live", name, value, source)
-            settings = self.layers.settings()
-        except WorkbenchError:
-            self.layers.by_name["live"] = before
-            raise
-        self._use(settings)
+        self.live.set(values, source, for_s)
+
+    def take_back(self, names: list[str]) -> None:
+        """Take live changes back; all or none.
+
+        Raises:
+            WorkbenchError: there is none of that option, or another one depends on it.
+        """
+        self.live.take_back(names)
 
     def reload(self, changed: list[str]) -> int:
         """Load the agent again beside the running generation; the new generation's number."""
@@ -362,7 +368,7 @@ class Supervisor:
         self.logs.mask.learn(secrets_of(self.layers, os.environ))
         level_changed = settings.options.log_level != self.settings.options.log_level
         self.shell.settings = settings
-        self.core.desk.tell(ev.OptionsChanged(at=time.time(), options=settings.table()))
+        self.core.desk.tell(ev.OptionsChanged(at=time.time(), options=self.live.table(settings)))
         self.core.set_options(settings.options, self.shell.now())
         if level_changed:
             for child in list(self.children.by_id.values()):
