@@ -17,7 +17,8 @@ def run(arguments: list[str]) -> int:
     try:
         if arguments[0] in COMMANDS:
             client = parse_client(arguments[0], arguments[1:])
-            return {"attach": attach, "dispatch": dispatch, "doctor": doctor, "options": options}[arguments[0]](client)
+            known = {"attach": attach, "dispatch": dispatch, "doctor": doctor, "options": options, "set": set_options}
+            return known[arguments[0]](client)
         parsed = parse_run(arguments)
         return run_agent(parsed, arguments)
     except WorkbenchError as error:
@@ -85,6 +86,13 @@ def dispatch(parsed: Namespace) -> int:
     from workbench.cli.dispatch import run_dispatch
 
     return run_dispatch(parsed)
+
+
+def set_options(parsed: Namespace) -> int:
+    """`workbench set`: change options of a worker that runs."""
+    from workbench.cli.set_options import run_set
+
+    return run_set(parsed)
 
 
 def _check_folder() -> None:

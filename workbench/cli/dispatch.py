@@ -18,7 +18,7 @@ USAGE_STATUSES = frozenset({400, 401, 403, 413, 415, 421})
 def run_dispatch(parsed: Namespace) -> int:
     """Hand the job over, print it as JSON; 1 when it was refused or, with --wait, did not complete."""
     body = {"room_id": room_of(parsed.room), "metadata": metadata_of(parsed.metadata), "force": parsed.force}
-    address = _address(parsed)
+    address = address_of(parsed)
     token = client_token(parsed.control_token_file)
     try:
         job = asyncio.run(_dispatch(parsed, address, token, body))
@@ -33,7 +33,7 @@ def run_dispatch(parsed: Namespace) -> int:
 async def _dispatch(parsed: Namespace, address: Address, token: str | None, body: dict[str, Any]) -> dict[str, Any]:
     async with Client(address, token) as client:
         if parsed.agent_id is not None:
-            await _check_agent(client, address, parsed.agent_id)
+            await check_agent(client, address, parsed.agent_id)
         job = await client.dispatch(body["room_id"], body["metadata"], force=body["force"])
         return await _until_ended(client, job) if parsed.wait else job
 
@@ -47,14 +47,24 @@ async def _until_ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
     return ended
 
 
-async def _check_agent(client: Client, address: Address, wanted: str) -> None:
+async def check_agent(client: Client, address: Address, wanted: str) -> None:
+    """That the worker is one of that agent.
+
+    Raises:
+        UsageError: it is another's.
+    """
     about = await client.request("GET", "/worker")
     given = about.get("agent_id") if isinstance(about, dict) else None
     if given != wanted:
         raise UsageError(f"the worker at {address} is agent {given!r}, not {wanted!r}")
 
 
-def _address(parsed: Namespace) -> Address:
+def address_of(parsed: Namespace) -> Address:
+    """The worker that `--url` or `--agent-id` names, or the only one there is.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
     if parsed.url is not None or parsed.agent_id is None:
         return resolve(parsed.url)
     running = live_supervisors()

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from workbench.cli.flag_names import FLAGGED, PRESET_NAMES, SWITCHES
 from workbench.model.errors import LONGEST_NAME, UsageError
 
-COMMANDS = ("attach", "dispatch", "doctor", "options")
+COMMANDS = ("attach", "dispatch", "doctor", "options", "set")
 OTHER_FLAGS = ("--help", "--version")
 RELOAD_MODES = ("auto", "manual", "off")
 RELOAD_JOBS = ("keep", "restart")
@@ -140,6 +140,13 @@ def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
         parser.add_argument("--force", action="store_true")
         parser.add_argument("--wait", action="store_true")
         parser.add_argument("--control-token-file")
+    elif command == "set":
+        parser.add_argument("changes", nargs="*", metavar="NAME=VALUE")
+        parser.add_argument("--undo", action="append", default=[], metavar="NAME")
+        parser.add_argument("--for", dest="span")
+        parser.add_argument("--url")
+        parser.add_argument("--agent-id")
+        parser.add_argument("--control-token-file")
     else:
         return parse_run(arguments, command)
     known, unknown = parser.parse_known_args(arguments)
@@ -223,6 +230,9 @@ workbench: run, watch and tune the worker that runs your AI agent
   workbench attach [URL]                the same TUI over a worker that runs already
   workbench dispatch [--url URL] [--agent-id A] [--room R] [--metadata JSON] [--force] [--wait]
                                         hand a job to a running worker
+  workbench set NAME=VALUE... [--for 10m] [--url URL] [--agent-id A]
+                                        change options of a running worker, for good or for a time
+  workbench set --undo NAME             take such a change back
   workbench options AGENT [OPTIONS]     every option with its value and where it comes from
   workbench doctor [AGENT] [--json] [OPTIONS]
                                         try all that a worker needs of this machine; exit 2 if something is missing
