@@ -27,7 +27,7 @@ def read_layers(agent_folder: Path, preset: str | None, flags: Mapping[str, Any]
     Raises:
         UsageError: an unknown option or an impossible value, with its source.
     """
-    layers = Layers(agent_stem=_as_agent_id(stem))
+    layers = Layers(agent_stem=_as_agent_id(stem), folder=os.path.abspath(agent_folder))
     layers.put_preset(preset)
     _read_files(layers, agent_folder)
     _read_environment(layers, os.environ)

@@ -45,6 +45,7 @@ class WorkerStarted(Event):
     socket: str
     start_job: bool
     reload_jobs: str = "keep"
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

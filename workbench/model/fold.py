@@ -32,7 +32,7 @@ def _worker_started(state: "State", event: ev.WorkerStarted) -> None:
     worker.agent_id, worker.worker_id, worker.version = event.agent_id, event.worker_id, event.version
     worker.pid, worker.target, worker.socket = event.pid, event.target, event.socket
     worker.started_at = worker.status_since = event.at
-    worker.start_job = event.start_job
+    worker.start_job, worker.folder = event.start_job, event.folder
     state.reload.jobs = event.reload_jobs
 
 

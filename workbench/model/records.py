@@ -97,6 +97,7 @@ class Worker:
     version: str = ""
     pid: int = 0
     target: str = ""
+    folder: str = ""  # whose workbench.toml and pyproject.toml are read
     socket: str = ""
     url: str = ""
     url_note: str = ""

@@ -24,6 +24,7 @@ class Layers:
 
     by_name: dict[str, dict[str, Given]] = field(default_factory=lambda: {name: {} for name in ORDER})
     agent_stem: str = "agent"
+    folder: str = ""  # the one whose files are a layer
 
     def put(self, layer: str, values: Mapping[str, Any], source: str, *, text: bool = False) -> None:
         """Replace one layer by checked values that all come from one source.

@@ -190,7 +190,7 @@ class Supervisor:
             ev.WorkerStarted(
                 at=now, agent_id=self.settings.options.agent_id, worker_id=self.worker_id, version=__version__,
                 pid=os.getpid(), target=self.target, socket=socket, start_job=self.start_job,
-                reload_jobs=self.core.reload_jobs,
+                reload_jobs=self.core.reload_jobs, folder=self.layers.folder,
             )
         )  # fmt: skip
         self.publish(ev.OptionsChanged(at=now, options=self.live.table(self.settings)))
