@@ -52,7 +52,7 @@ class FakeSource:
         self.asked: list[tuple[Any, ...]] = []
         self.rooms: dict[str, FakeRoom] = {}
         self.refusal = ""
-        self.reachable = True
+        self.reachable = self.local = True
         self.silent = False
         self.address: Address | None = None
         self.connected = 0
@@ -133,8 +133,12 @@ class FakeSource:
     async def reload(self) -> None:
         await self._ask("reload")
 
-    async def set_options(self, values: dict[str, Any]) -> dict[str, Any]:
-        await self._ask("set_options", values)
+    async def set_options(self, values: dict[str, Any], for_s: float | None = None) -> dict[str, dict[str, Any]]:
+        await self._ask("set_options", values, for_s)
+        return {}
+
+    async def take_back_options(self, names: list[str]) -> dict[str, dict[str, Any]]:
+        await self._ask("take_back_options", names)
         return {}
 
     @asynccontextmanager

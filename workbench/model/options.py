@@ -299,9 +299,9 @@ def allowed(name: str) -> str:
     field = FIELDS[name]
     if name == "load_threshold":
         return "a share above 0 and up to 1 (0.75 is 75 %), or inf to never refuse"
-    choices = _choices(name)
-    if choices:
-        return "one of " + ", ".join(choices)
+    known = choices(name)
+    if known:
+        return "one of " + ", ".join(known)
     limits = {key: getattr(m, key) for m in field.metadata for key in ("ge", "gt", "le") if hasattr(m, key)}
     words = {"ge": "from", "gt": "above", "le": "up to" if "gt" in limits else "to"}
     span = " ".join(f"{word} {limits[key]:,.10g}" for key, word in words.items() if key in limits)
@@ -323,5 +323,6 @@ def allowed(name: str) -> str:
     return TOKEN_WORDS if name in SECRETS else "a text that is not empty"
 
 
-def _choices(name: str) -> tuple[str, ...]:
+def choices(name: str) -> tuple[str, ...]:
+    """The few values an option can have; none where there are many."""
     return {"load": ("cpu", "jobs"), "log_level": LOG_LEVELS}.get(name, ())

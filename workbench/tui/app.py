@@ -25,6 +25,7 @@ from workbench.tui.messages import (
     LinkLost,
     SayWanted,
     SupervisorEnded,
+    TuneWanted,
 )
 from workbench.tui.plain_signs import PlainSigns
 from workbench.tui.preferences import Preferences
@@ -33,6 +34,7 @@ from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
 from workbench.tui.talk_line import TalkLine
 from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
+from workbench.tui.tuner import Tuner
 
 PAINT_EVERY_S = 0.1
 TICK_S = 1.0
@@ -106,6 +108,9 @@ class WorkbenchApp(App[ExitReport]):
         self.feed = Feed(source, self.board, self.post_message, paint_every_s)
         self.leaving = Leaving(self, owner)
         self._line = TalkLine(lambda: self.feed.connection, lambda news: self.board_screen.talk.post_message(news))
+        self.tuner = Tuner(
+            self.board, lambda: self.feed.connection, lambda: source.local, self.tell, self.post_message, self._show
+        )
         self._mine: set[str] = set()
         self._wanted_job = ""
         self._shown_at = 0.0
@@ -344,7 +349,7 @@ class WorkbenchApp(App[ExitReport]):
         from workbench.tui.screens.help import HelpScreen, group_of
 
         nodes = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
-        nodes += [self.board_screen.talk.view]
+        nodes += [self.board_screen.talk.view, self.board_screen.tune.view]
         groups = []
         for node in nodes:
             bindings = [binding for _, binding in node._bindings if binding.id]
@@ -391,6 +396,10 @@ class WorkbenchApp(App[ExitReport]):
 
         what = "1 line" if message.lines == 1 else f"{message.lines:,} lines"
         self.tell(copy(message.text, what, self.copy_to_clipboard, native_tool()))
+
+    def on_tune_wanted(self, message: TuneWanted) -> None:
+        """Apply, undo, copy or save options; one after the other."""
+        self.run_worker(self.tuner.do(message), group="tune")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""

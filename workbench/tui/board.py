@@ -10,6 +10,7 @@ from workbench.model.state import Job, State
 from workbench.tui.history import History
 from workbench.tui.notes import Note, failed_notes, note_of, notes_of
 from workbench.tui.places import Places
+from workbench.tui.tuning import Tuning
 
 NOTES_KEPT = 200
 
@@ -29,6 +30,7 @@ class Board:
     stale_why: str = ""
     ended: bool = False  # the supervisor that this terminal owns is gone
     worker_id: str = ""
+    tuning: Tuning = field(default_factory=Tuning)
     _told: set[str] = field(default_factory=set)  # failed jobs that have a note
 
     def take(self, frame: Frame) -> None:
@@ -43,6 +45,7 @@ class Board:
             if isinstance(frame.event, JobEnded):
                 self._told.add(frame.event.id)
         self.places.take(frame.state)
+        self.tuning.follow(frame.state.options)
         self.history.take(frame.state, self.clock())
 
     def lose(self, why: str) -> None:
@@ -57,6 +60,7 @@ class Board:
             self.places, self.history = Places(), History()
             self.notes.clear()
             self._told.clear()
+            self.tuning.forget()
         if not self.notes:
             self.notes.extend(notes_of(state))
         else:  # the stream had a gap: what failed meanwhile is told all the same

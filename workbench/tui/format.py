@@ -78,20 +78,27 @@ def grade(value: float | None, warn: float | None, limit: float | None) -> int:
     return 1 if warn and value >= warn else 0
 
 
+PENDING_MARK = "◇"  # where a mark is tried
 GRADE_SIGNS = ("", "!", "!!")
 GRADE_TONES = ("good", "warn", "bad")
 
 
 def bar(value: float | None, top: float, width: int, marks: Sequence[tuple[float, str]], tone: str) -> Line:
-    """A gauge of `width` cells, half a cell fine, with each mark's sign at its true place."""
+    """A gauge of `width` cells, half a cell fine, with each mark's sign at its true place, or beside it."""
     halves = round(min(max((value or 0.0) / top, 0.0), 1.0) * width * 2) if top > 0 else 0
     cells: list[tuple[str, str]] = []
     for cell in range(width):
         filled = halves - cell * 2
         cells.append(("━", tone) if filled >= 2 else ("╸", tone) if filled == 1 else ("─", "faint"))
+    taken: dict[int, float] = {}
     for at, sign in marks:
-        if 0 < at <= top:
-            cells[min(int(at / top * width), width - 1)] = (sign, "strong")
+        if not 0 < at <= top:
+            continue
+        cell = min(int(at / top * width), width - 1)
+        if cell in taken:  # both are to be seen
+            cell += 1 if at > taken[cell] and cell + 1 < width else -1
+        taken[cell] = at
+        cells[max(cell, 0)] = (sign, "accent" if sign == PENDING_MARK else "strong")
     return _joined(cells)
 
 

@@ -1,7 +1,7 @@
 """What the parts of the TUI tell each other. Widgets never call the supervisor: they post what is wanted."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.message import Message
 
@@ -75,3 +75,16 @@ class PaneWanted(Message):
     """Go to a pane."""
 
     name: str
+
+
+@dataclass
+class PendingChanged(Message):
+    """Values are tried that are not applied yet, or no more: the gauges show their marks."""
+
+
+@dataclass
+class TuneWanted(Message):
+    """Apply what is pending (for a time), undo what was applied last, copy it as code, or save it."""
+
+    what: Literal["apply", "undo", "copy", "save"]
+    for_s: float | None = None

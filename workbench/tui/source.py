@@ -56,8 +56,12 @@ class Connection(Protocol):
     async def reload(self) -> None:
         """Load the agent again."""
 
-    async def set_options(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Change options live."""
+    async def set_options(self, values: dict[str, Any], for_s: float | None = None) -> dict[str, dict[str, Any]]:
+        """Change options live, for good or for a time."""
+        ...
+
+    async def take_back_options(self, names: list[str]) -> dict[str, dict[str, Any]]:
+        """Take live changes back."""
         ...
 
     def room(self, room_id: str) -> AbstractAsyncContextManager[RoomLink]:
@@ -67,6 +71,11 @@ class Connection(Protocol):
 
 class Source(Protocol):
     """Something that can be connected to, again and again."""
+
+    @property
+    def local(self) -> bool:
+        """Whether its files are this machine's."""
+        ...
 
     def connect(self) -> AbstractAsyncContextManager[Connection]:
         """A connection, for as long as the context lasts."""
@@ -124,6 +133,11 @@ class ClientSource:
         self._address = address
         self._token = token
 
+    @property
+    def local(self) -> bool:
+        """A socket's other end is on this machine."""
+        return bool(self._address.path)
+
     def move(self, address: "Address") -> None:
         """Connect to `address` from now on."""
         self._address = address
@@ -143,6 +157,11 @@ class OwnedSource:
     def __init__(self, owner: OwnerLike) -> None:
         self._owner = owner
         self._source: ClientSource | None = None
+
+    @property
+    def local(self) -> bool:
+        """This terminal started it."""
+        return True
 
     def move(self, address: "Address") -> None:
         """Connect to `address` from now on."""

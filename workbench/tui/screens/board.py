@@ -8,7 +8,7 @@ from textual.screen import Screen
 
 from workbench.tui.board import Board
 from workbench.tui.layout import CLASSES, WHOLE, layout_of, shown_of, tabs_of
-from workbench.tui.messages import PaneWanted
+from workbench.tui.messages import PaneWanted, PendingChanged
 from workbench.tui.widgets.cards import EndedCard, ReloadCard
 from workbench.tui.widgets.events_pane import EventsPane
 from workbench.tui.widgets.gauges.jobs import JobsPanel
@@ -117,7 +117,7 @@ class BoardScreen(Screen[None]):
         self.set_class(any(card.display for card in self.query(".card")), "-card")
         for pane in (self.query_one(SlotPane), self.logs, self.talk, self.query_one(EventsPane)):
             pane.show(board)
-        self.query_one(TunePane).show(board)
+        self.tune.show(board)
         self.query_one(LoadPane).show(board)
         for row in (StatusLine, KeyBar):
             self.query_one(row).show(board)
@@ -138,6 +138,11 @@ class BoardScreen(Screen[None]):
     def talk(self) -> TalkPane:
         """The talk pane."""
         return self.query_one(TalkPane)
+
+    @property
+    def tune(self) -> TunePane:
+        """The tuning pane."""
+        return self.query_one(TunePane)
 
     @property
     def ended(self) -> EndedCard:
@@ -170,6 +175,12 @@ class BoardScreen(Screen[None]):
             self._go(pane)
         for bar in self.query(PaneBar):
             bar.redraw()
+
+    @on(PendingChanged)
+    def _tried(self, event: PendingChanged) -> None:
+        event.stop()
+        for gauge in (LoadGauge, MemoryGauge):
+            self.query_one(gauge).show(self._board)
 
     @on(PaneWanted)
     def _wanted(self, event: PaneWanted) -> None:

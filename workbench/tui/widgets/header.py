@@ -4,6 +4,7 @@ from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, choose, clean, cut
 from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.tune.rows import running
 from workbench.tui.words import LONGEST_NAME, admission_look, link_look, pending_words
 
 NO_CODE = "-"
@@ -54,7 +55,8 @@ def code_and_link(board: Board) -> Parts:
     """The generation with what becomes of the next one, and the registry link with its reason."""
     link = board.state.link
     why: Parts = [(7, [(cut(clean(link.why), LONGEST_REASON), "dim")])] if link.why else []
-    return [(1, _generation(board)), *saves(board), (3, _link(board)), *why]
+    back = running(board)
+    return [(1, _generation(board)), *([(2, back)] if back else []), *saves(board), (3, _link(board)), *why]
 
 
 def saves(board: Board) -> Parts:

@@ -22,7 +22,8 @@ def reading(board: Board) -> Reading:
     load, threshold = board.state.load.load, board.state.option("load_threshold")
     level = fmt.grade(load, threshold * NEAR if threshold else None, threshold)
     tone = fmt.GRADE_TONES[level]
-    marks = [(float(threshold), "┃")] if threshold else []
+    tried = board.tuning.pending.get("load_threshold")
+    marks = [(float(at), sign) for at, sign in ((threshold, "┃"), (tried, fmt.PENDING_MARK)) if at]
     trend, figures = list(board.history.load), _figures(load, threshold, level)
     over = over_words(board.history.load_over, board.clock())
     return Reading("LOAD", load, 1.0, tone, figures, marks, trend, _detail(board), over)

@@ -30,8 +30,10 @@ def reading(board: Board) -> Reading:
     process = worst(board)
     held = process.memory_mb if process else None
     level = fmt.grade(held, warn, limit)
-    top = max(limit, warn, held or 0.0, 1.0) * HEADROOM
+    tried = [board.tuning.pending.get(name) or 0.0 for name in ("memory_warn_mb", "memory_limit_mb")]
+    top = max(limit, warn, *tried, held or 0.0, 1.0) * HEADROOM
     marks = [(mark, sign) for mark, sign in ((warn, "┊"), (limit, "┃")) if mark]
+    marks += [(mark, fmt.PENDING_MARK) for mark in tried if mark]
     trend, figures = list(board.history.worst_mb), _figures(held, limit or warn, level)
     over = over_words(board.history.memory_over, board.clock())
     return Reading("MEM", held, top, fmt.GRADE_TONES[level], figures, marks, trend, _detail(board, process), over)
