@@ -6,7 +6,7 @@ from typing import Any
 from workbench.model.options import value_words
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
-from workbench.tui.lines import Line, clean, fit, pad, width_of
+from workbench.tui.lines import Line, clean, fit, pad, width_of, wrap
 from workbench.tui.tuning import default_of, differs, meaning, needs_restart, range_words
 
 PENDING, BACK = fmt.PENDING_MARK, "↺"
@@ -60,7 +60,7 @@ def origin_cell(name: str, board: Board) -> Line:
     """Where the value comes from, or what is going to become of it."""
     item, tuning = board.state.options[name], board.tuning
     if name in tuning.pending:
-        return [("pending", "accent"), (", w saves it" if needs_restart(name) else ", a applies it", "faint")]
+        return [("pending", "accent"), (" restart" if needs_restart(name) else "", "faint")]
     if name in tuning.saved:
         return [(f"next start {clean(value_words(name, tuning.saved[name]), 40)}", "info")]
     if (left := left_s(item, board.clock())) is not None:
@@ -86,17 +86,19 @@ def below_words(name: str, item: Mapping[str, Any]) -> str:
 
 
 def detail(name: str, board: Board, width: int, height: int) -> list[Line]:
-    """Meaning, range, and how it stands with the option; on two rows the range gives way to what is going on."""
+    """Meaning, range, and how it stands with the option; where there is no room for all the range gives way."""
     item = board.state.options.get(name)
     if item is None:
         return []
-    first: Line = [(f" {clean(name, 60)}  ", "head"), (meaning(name), "plain")]
+    lines: list[Line] = [[(f" {text}", "plain")] for text in wrap(meaning(name), width - 2)]
     allowed: Line = [(" may be ", "faint"), (range_words(name), "dim")]
     if width_of(allowed) < width - 24:
         allowed += [("   default ", "faint"), (value_words(name, default_of(name, item)), "dim")]
     state = standing(name, item, board)
-    lines = [first, allowed, state] if height != 2 else [first, state or allowed]
-    return [fit(line, width) for line in lines]
+    lines = lines[: max(height - bool(state), 1)]
+    if len(lines) + bool(state) < height:
+        lines.append(allowed)
+    return [fit(line, width) for line in (*lines, *([state] if state else []))]
 
 
 def standing(name: str, item: Mapping[str, Any], board: Board) -> Line:
