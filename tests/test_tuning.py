@@ -236,3 +236,17 @@ async def test_drain_timeout_holds_for_a_drain_that_has_begun(
         )
         assert abs(moved - first - (then - at_first)) < 1
     assert await asyncio.to_thread(worker.ended) == code
+
+
+async def test_how_many_processes_wait_and_how_many_jobs_they_run_holds_from_the_next_job_on(start_worker: Any) -> None:
+    worker = start_worker(AGENT, "--max-processes", "3", "--num-idle-processes", "0")
+    async with worker.client() as client:
+        await until(client, lambda state: state.worker.status == "ready" and not state.processes)
+        await client.set_options({"num_idle_processes": 2})
+        await until(client, lambda state: len(state.live("idle")) == 2)
+        await client.set_options({"num_idle_processes": 1, "max_processes": 1, "max_jobs_per_process": 2})
+        for _ in range(3):
+            await until(client, lambda state: len(state.processes) == len(state.live("idle")) == 1)
+            await run(client, "return")
+        first, second, third = [entry["pid"] for entry in worker.entries() if entry["what"] == "start"]
+    assert first == second != third

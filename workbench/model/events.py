@@ -67,7 +67,10 @@ class AdmissionChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionsChanged(Event):
-    """The whole table of options: name -> value, origin, effect, unit."""
+    """The whole table of options: name -> value, default, origin, effect, unit.
+
+    Of a live change also `below` (value and origin without it) and `revert_at`, None where it is not for a time.
+    """
 
     options: dict[str, dict[str, Any]]
 

@@ -84,7 +84,8 @@ class Tuner:
         try:
             await connection.set_options(values, for_s)
         except ClientError as refused:
-            tuning.error = (next(iter(values)), str(refused))
+            named = str(refused).partition(":")[0]  # `num_idle_processes: must be at most ...`
+            tuning.error = (named if named in values else next(iter(values)), str(refused))
             raise
         for name, value in values.items():
             if name in tuning.pending and same(tuning.pending[name], value):

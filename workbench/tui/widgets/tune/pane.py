@@ -106,11 +106,11 @@ class TunePane(Vertical):
 
     def _open(self, field: Input) -> None:
         field.display = True
-        field.focus()
+        self.screen.set_focus(field)  # now: what is typed fast must not go to the keys
 
     def _close(self, field: Input) -> None:
+        self.screen.set_focus(self.view)
         field.display = False
-        self.view.focus()
 
 
 def told(view: TuneView, board: Board) -> list[tuple[int, Line]]:
