@@ -1,6 +1,8 @@
 """The tuning pane: values are tried, seen on the gauges, applied, undone, copied and saved."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +325,12 @@ async def test_the_keys_are_offered_only_in_the_pane() -> None:
         assert not {"a", "A", "u"} & set(stage.offered)
         await stage.press("j", "plus")
         assert {"a", "A"} <= set(stage.offered)
+
+
+def test_the_first_paint_does_not_wait_for_the_model_of_the_options() -> None:
+    program = "import sys, workbench.cli.tui, workbench.tui.app; print('pydantic' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
 
 
 # --- without a screen ---------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from workbench.client.address import Address
 from workbench.client.client import Client, ClientError
 from workbench.model.durations import DAY_S, DURATION_WORDS, duration, seconds_of
 from workbench.model.errors import LONGEST_NAME, UsageError, nearest
-from workbench.model.options import FIELDS, check, meta, plain, shown, value_words
+from workbench.model.option_words import value_words
+from workbench.model.options import FIELDS, check, meta, plain, shown
 from workbench.model.text import clean_text, cut
 
 # Beside those of every request: no such option, no live change of it, one that needs a restart.

@@ -240,15 +240,6 @@ def shown(name: str, value: Any) -> Any:
     return None if isinstance(value, float) and math.isinf(value) else value
 
 
-def value_words(name: str, value: Any) -> str:
-    """A value as `shown` gives it, in the words in which it can be given: `0.75`, `inf`, `true`, `-` for none."""
-    if value is None:
-        return "inf" if name == "load_threshold" else "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
 def check(name: str, value: Any, *, text: bool, source: str = "") -> Any:
     """The value an option takes from one source.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from workbench.model.durations import duration
 from workbench.model.errors import LONGEST_NAME, WorkbenchError, nearest
-from workbench.model.options import FIELDS, check, plain, shown, value_words
+from workbench.model.option_words import value_words
+from workbench.model.options import FIELDS, check, plain, shown
 from workbench.model.settings import Given, Layers, Settings
 from workbench.model.text import cut
 

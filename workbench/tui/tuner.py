@@ -9,7 +9,7 @@ from typing import Any
 from workbench.client.client import ClientError
 from workbench.model.durations import duration
 from workbench.model.errors import WorkbenchError
-from workbench.model.options import value_words
+from workbench.model.option_words import value_words
 from workbench.model.text import plural
 from workbench.tui.board import Board
 from workbench.tui.messages import CopyWanted, TuneWanted

@@ -1,4 +1,7 @@
-"""What is tuned: values that are tried and not applied yet, and the way back from those that were. No Textual here."""
+"""What is tuned: values that are tried and not applied yet, and the way back from those that were. No Textual here.
+
+The model of the options is imported by the first of these that needs it: when the pane is shown, and not before.
+"""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +10,6 @@ from typing import Any
 
 from workbench.model.errors import WorkbenchError
 from workbench.model.mask import HIDDEN
-from workbench.model.options import FIELDS, SECRETS, allowed, check, choices, meta, plain, shown
 
 Table = Mapping[str, Mapping[str, Any]]
 SECRET_WORDS = "a secret is neither shown nor kept here: give it as a variable, or in a file named by"
@@ -88,6 +90,8 @@ class Tuning:
 
     def step(self, name: str, direction: int, table: Table) -> bool:
         """One sensible step up (1) or down (-1)."""
+        from workbench.model.options import FIELDS, choices, meta
+
         value = self.now(name, table)
         if choices(name) or isinstance(value, bool):
             return self.flip(name, table, direction)
@@ -99,6 +103,8 @@ class Tuning:
 
     def flip(self, name: str, table: Table, direction: int = 1) -> bool:
         """The other value, or the next of the choices."""
+        from workbench.model.options import choices
+
         value = self.now(name, table)
         if isinstance(value, bool):
             return self._try(name, not value, table)
@@ -109,6 +115,8 @@ class Tuning:
         return self._try(name, known[(at + direction) % len(known)], table)
 
     def _try(self, name: str, value: Any, table: Table, *, text: bool = False) -> bool:
+        from workbench.model.options import SECRETS, check, plain, shown
+
         if name in SECRETS:
             return self._refuse(name, f"{SECRET_WORDS} {name}_file")
         try:
@@ -132,6 +140,8 @@ class Tuning:
 
 def needs_restart(name: str) -> bool:
     """A running worker cannot take it."""
+    from workbench.model.options import FIELDS, meta
+
     return name in FIELDS and meta(name)["effect"] == "restart"
 
 
@@ -146,8 +156,12 @@ def differs(name: str, item: Mapping[str, Any]) -> bool:
 
 
 def default_of(name: str, item: Mapping[str, Any]) -> Any:
-    """The default, as the worker tells it."""
-    return item.get("default", shown(name, plain(FIELDS[name].default)) if name in FIELDS else None)
+    """The default, as the worker tells it; one of an older version leaves it to this one's."""
+    from workbench.model.options import FIELDS, plain, shown
+
+    if "default" in item or name not in FIELDS:
+        return item.get("default")
+    return shown(name, plain(FIELDS[name].default))
 
 
 def stepped(value: float, direction: int, unit: str) -> float:
@@ -161,11 +175,15 @@ def stepped(value: float, direction: int, unit: str) -> float:
 
 def meaning(name: str) -> str:
     """What the option does."""
+    from workbench.model.options import FIELDS
+
     return str(FIELDS[name].description) if name in FIELDS else "this screen does not know it"
 
 
 def range_words(name: str) -> str:
     """What it may be."""
+    from workbench.model.options import FIELDS, allowed
+
     return allowed(name) if name in FIELDS else ""
 
 
@@ -174,6 +192,8 @@ def range_words(name: str) -> str:
 
 def code_of(table: Table) -> tuple[str, list[str]]:
     """What differs from the defaults as Python, and the secrets that are left out of it."""
+    from workbench.model.options import SECRETS
+
     lines, left_out = [], []
     for name, item in table.items():
         value, origin = item["value"], str(item["origin"])

@@ -5,9 +5,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from workbench.model.options import allowed, value_words
+from workbench.model.option_words import value_words
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean
+from workbench.tui.tuning import range_words
 from workbench.tui.widgets.clean_input import CleanInput
 from workbench.tui.widgets.pane_bar import PaneBar
 from workbench.tui.widgets.tune.rows import PENDING, running
@@ -55,7 +56,7 @@ class TunePane(Vertical):
         view, field = self.view, self.query_one("#tune-field", CleanInput)
         assert view.board is not None
         value = value_words(view.option, view.board.tuning.now(view.option, view.board.state.options))
-        field.placeholder = f"{view.option}: {allowed(view.option)}"
+        field.placeholder = f"{view.option}: {range_words(view.option)}"
         field.value = "" if value == "-" else clean(value)
         self._open(field)
 
