@@ -68,7 +68,9 @@ class Client:
     async def __aenter__(self) -> "Client":
         import aiohttp
 
-        connector = aiohttp.UnixConnector(path=self.address.path) if self.address.path else None
+        # No bound on connections: each joined room holds one, and orders must not wait for them.
+        by_socket = self.address.path
+        connector = aiohttp.UnixConnector(by_socket, limit=0) if by_socket else aiohttp.TCPConnector(limit=0)
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         base = self.address.url or "http://localhost"
         self._http = aiohttp.ClientSession(base, connector=connector, headers=headers)
