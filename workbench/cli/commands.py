@@ -15,10 +15,11 @@ def run(arguments: list[str]) -> int:
     """Run a command; its exit code."""
     parsed: Namespace | None = None
     try:
+        if arguments[0] == "demo":
+            return demo(arguments[1:])
         if arguments[0] in COMMANDS:
             client = parse_client(arguments[0], arguments[1:])
-            known = {"attach": attach, "dispatch": dispatch, "doctor": doctor, "options": options, "set": set_options}
-            return known[arguments[0]](client)
+            return HANDLERS[arguments[0]](client)
         parsed = parse_run(arguments)
         return run_agent(parsed, arguments)
     except WorkbenchError as error:
@@ -93,6 +94,38 @@ def set_options(parsed: Namespace) -> int:
     from workbench.cli.set_options import run_set
 
     return run_set(parsed)
+
+
+def load(parsed: Namespace) -> int:
+    """`workbench load`: pour jobs into a worker, and tell what became of them."""
+    from workbench.cli.load import run_load
+
+    return run_load(parsed)
+
+
+def init(parsed: Namespace) -> int:
+    """`workbench init [DIR]`: write a first agent."""
+    from workbench.cli.init import write_first_agent
+
+    return write_first_agent(parsed.folder)
+
+
+def demo(arguments: list[str]) -> int:
+    """`workbench demo`: the workbench over the agent that comes with it."""
+    from workbench.cli.demo import run_demo
+
+    return run_demo(arguments)
+
+
+HANDLERS = {
+    "attach": attach,
+    "dispatch": dispatch,
+    "doctor": doctor,
+    "init": init,
+    "load": load,
+    "options": options,
+    "set": set_options,
+}
 
 
 def _check_folder() -> None:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from workbench.cli.flag_names import FLAGGED, PRESET_NAMES, SWITCHES
 from workbench.model.errors import LONGEST_NAME, UsageError
 
-COMMANDS = ("attach", "dispatch", "doctor", "options", "set")
+COMMANDS = ("attach", "demo", "dispatch", "doctor", "init", "load", "options", "set")
 OTHER_FLAGS = ("--help", "--version")
 RELOAD_MODES = ("auto", "manual", "off")
 RELOAD_JOBS = ("keep", "restart")
@@ -56,6 +56,7 @@ def parse_run(arguments: list[str], command: str = "") -> argparse.Namespace:
     parser.add_argument("--start-method", choices=["zygote", "spawn"])
     parser.add_argument("--strict", action="store_true")
     _add_looks(parser)
+    parser.add_argument("--demo", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--owner-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     _add_options(parser)
@@ -107,6 +108,30 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag_of(name), dest=f"option_{name}", metavar="VALUE")
 
 
+def parse_demo(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """`workbench demo [--dir DIR] [OPTIONS]`: the folder, and the arguments that any agent may have.
+
+    Raises:
+        UsageError: an incomplete flag.
+    """
+    ours, agent = split(arguments)
+    parser = Parser(prog="workbench demo", add_help=False, allow_abbrev=False)
+    parser.add_argument("--dir")
+    known, rest = parser.parse_known_args(ours)
+    return known.dir, [*rest, *(["--", *agent] if agent else [])]
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    for flag in ("--url", "--jobs", "--rate", "--concurrency", "--burst", "--duration", "--script", "--metadata"):
+        parser.add_argument(flag)
+    parser.add_argument("--hold", default="1s")
+    parser.add_argument("--say", nargs="+", action="extend", metavar="TEXT")
+    parser.add_argument("--room-prefix")
+    for flag in ("--force", "--retry", "--json"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("--control-token-file")
+
+
 def _looks_like_command(given: str) -> bool:
     if not (given.isascii() and given.isalpha()) or any(os.path.exists(given + end) for end in ("", ".py")):
         return False
@@ -147,6 +172,10 @@ def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
         parser.add_argument("--url")
         parser.add_argument("--agent-id")
         parser.add_argument("--control-token-file")
+    elif command == "load":
+        _add_load(parser)
+    elif command == "init":
+        parser.add_argument("folder", nargs="?", default=".")
     else:
         return parse_run(arguments, command)
     known, unknown = parser.parse_known_args(arguments)
@@ -233,9 +262,14 @@ workbench: run, watch and tune the worker that runs your AI agent
   workbench set NAME=VALUE... [--for 10m] [--url URL] [--agent-id A]
                                         change options of a running worker, for good or for a time
   workbench set --undo NAME             take such a change back
+  workbench load [--url URL] [--jobs N] [--rate R] [--burst N] [--concurrency C] [--duration 30s] [--hold 1s]
+                 [--say TEXT ... | --script FILE] [--metadata JSON] [--room-prefix P] [--force] [--retry] [--json]
+                                        pour jobs into a running worker; exit 1 unless all of them end well
   workbench options AGENT [OPTIONS]     every option with its value and where it comes from
   workbench doctor [AGENT] [--json] [OPTIONS]
                                         try all that a worker needs of this machine; exit 2 if something is missing
+  workbench demo [--dir DIR] [--no-tui] a worker with everything going on, to look at and to try things with
+  workbench init [DIR]                  write a first agent and its options; nothing is overwritten
 
 AGENT is bot.py, bot.py:name, a package, package.module or package.module:name.
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from workbench.agent import loading
 from workbench.cli.layers import read_layers
-from workbench.cli.owned import obey
+from workbench.cli.owned import GRACE_S, obey
 from workbench.cli.parser import given_flags
 from workbench.cli.printer import Printer, wants_json
 from workbench.cli.request import metadata_of, room_of
 from workbench.cli.signals import Signals, leave_within
-from workbench.client.address import private_socket_path, socket_path
+from workbench.client.address import Address, private_socket_path, socket_path
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
 from workbench.model.errors import AddressInUse, UsageError, WorkbenchError
@@ -117,9 +117,12 @@ class Serve:
             self._signals.listen(self._on_signal)
             if self.owned:
                 self._say({"socket": str(path)})
-                side.append(asyncio.ensure_future(obey(supervisor, self.parsed.owner_fd)))
+                grace_s = 0.0 if self.parsed.demo else GRACE_S  # the demo's jobs are nobody's
+                side.append(asyncio.ensure_future(obey(supervisor, self.parsed.owner_fd, grace_s)))
             side.append(asyncio.ensure_future(self._after_loading()))
             side.append(asyncio.ensure_future(self._watch()))
+            if self.parsed.demo:
+                side.append(asyncio.ensure_future(self._pace(path)))
             for task in side:
                 task.add_done_callback(self._side_ended)
             code = await supervisor.run()
@@ -224,6 +227,12 @@ class Serve:
         from workbench.supervisor.watch import watch
 
         await watch(self.supervisor, mode, self.parsed.watch)
+
+    async def _pace(self, socket: Path) -> None:
+        """The demo's jobs come by the door that every job comes by."""
+        from workbench.cli.pace import pace
+
+        await pace(Address(path=str(socket)))
 
     # --- news -----------------------------------------------------------------------------------
 

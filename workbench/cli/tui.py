@@ -23,7 +23,9 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
     from workbench.tui.source import OwnedSource
 
     owner.wait_until_checked()
-    return _run(WorkbenchApp(OwnedSource(owner), owner=owner, title=parsed.agent, preferences=looks(parsed)))
+    app = WorkbenchApp(OwnedSource(owner), owner=owner, title=parsed.agent, preferences=looks(parsed))
+    app.board.demo = parsed.demo
+    return _run(app)
 
 
 def run_attached(parsed: Namespace, address: "Address", token: str | None) -> int:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from workbench.client.client import Frame
 from workbench.model.events import JobEnded
@@ -11,6 +12,9 @@ from workbench.tui.history import History
 from workbench.tui.notes import Note, failed_notes, note_of, notes_of
 from workbench.tui.places import Places
 from workbench.tui.tuning import Tuning
+
+if TYPE_CHECKING:
+    from workbench.client.load.run import LoadRun
 
 NOTES_KEPT = 200
 
@@ -31,6 +35,8 @@ class Board:
     ended: bool = False  # the supervisor that this terminal owns is gone
     worker_id: str = ""
     tuning: Tuning = field(default_factory=Tuning)
+    load_run: "LoadRun | None" = None  # the present one, or the last
+    demo: bool = False  # every job here is for show: none is at risk when the screen closes
     _told: set[str] = field(default_factory=set)  # failed jobs that have a note
 
     def take(self, frame: Frame) -> None:
@@ -71,7 +77,7 @@ class Board:
 
     def others(self) -> list[Job]:
         """Running jobs that somebody else handed in: what ending the worker would cost."""
-        return [job for job in self.state.active_jobs() if not job.own]
+        return [job for job in self.state.active_jobs() if not job.own and not self.demo]
 
     def own_job(self) -> Job | None:
         """The job the workbench itself started, while it runs."""
