@@ -9,12 +9,13 @@ from textual.containers import Vertical
 
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
-from workbench.tui.lines import Line, fit, wrap
+from workbench.tui.lines import Line, wrap
 from workbench.tui.notes import Note
 from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.pane_bar import PaneBar
 
 INDENT = 11
+NOTHING = "nothing has happened yet: jobs that end, processes that die, reloads and refusals stand here; n starts a job"
 
 
 class EventsView(LineWidget, can_focus=True):
@@ -37,7 +38,7 @@ class EventsView(LineWidget, can_focus=True):
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         if not board.notes:
-            return [fit([("  nothing has happened yet", "faint")], width)]
+            return [[(f"  {row}", "faint")] for row in wrap(NOTHING, width - 3)]
         rows = [row for note in board.notes for row in note_rows(note, width)]
         if self._back:  # what is read does not move when something new comes
             self._back += sum(len(note_rows(note, width)) for note in newer(board, self._last))

@@ -18,7 +18,7 @@ def place_note(place: Place, board: Board) -> Span:
         return f"loop stands still{' at ' + line if line else ''}", "bad"
     if process.state == "stopping":
         return clean(process.why), "warn"
-    return _memory(process, board) or (_of_job(job, process, board) if job else _last_end(place))
+    return _memory(process, board) or (_of_job(job, process, board) if job else _idle(place, board))
 
 
 def stack_line(stack: str) -> str:
@@ -47,6 +47,13 @@ def _of_job(job: Job, process: Process, board: Board) -> Span:
     if process.generation != board.state.worker.generation:
         return "older code, ends with its job", "dim"
     return ("own job" if job.own else "", "dim")
+
+
+def _idle(place: Place, board: Board) -> Span:
+    """In a worker that has no job, what a process that is ready waits for."""
+    if place.last_job is None and place.process is not None and place.process.state == "idle":
+        return ("", "") if board.state.active_jobs() else ("n starts a job", "faint")
+    return _last_end(place)
 
 
 def _last_end(place: Place) -> Span:

@@ -125,4 +125,8 @@ def hint(board: Board) -> list[Line]:
             [("  ", ""), ("t", "accent"), (" joins the room of the process you selected", "faint")],
             [("  ", ""), ("n", "accent"), (" starts a job of your own", "faint")],
         ]
-    return [[("  no job is running", "dim")], [("  ", ""), ("n", "accent"), (" starts one", "faint")]]
+    return [
+        [("  no job is running", "dim")],
+        [("  ", ""), ("n", "accent"), (" starts one, and here you talk to it", "faint")],
+        [("  ", ""), ("6", "accent"), (" pours in many", "faint")],
+    ]
