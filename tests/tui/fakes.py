@@ -58,6 +58,8 @@ class FakeSource:
         self.connected = 0
         self._lines = list(lines or [])
         self._frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._more: list[asyncio.Queue[Frame | None]] = []  # of whoever follows beside the first
+        self._followed = False
 
     # --- moved by the test ----------------------------------------------------------------------
 
@@ -65,21 +67,25 @@ class FakeSource:
         """Something happens in the worker."""
         for event in events:
             self.state.apply(event)
-            self._frames.put_nowait(Frame(self.state, event=event))
+            self._tell(Frame(self.state, event=event))
 
     def log(self, *lines: LogLine, dropped: int = 0) -> None:
         """The worker logs."""
-        self._frames.put_nowait(Frame(self.state, lines=list(lines), lines_dropped=dropped))
+        self._tell(Frame(self.state, lines=list(lines), lines_dropped=dropped))
+
+    def _tell(self, frame: Frame | None) -> None:
+        for queue in (self._frames, *self._more):
+            queue.put_nowait(frame)
 
     @property
     def taken(self) -> bool:
         """Whether everything that happened was taken over."""
-        return self._frames.empty()
+        return all(queue.empty() for queue in (self._frames, *self._more))
 
     def cut(self, reachable: bool = True) -> None:
         """The stream and the lines into rooms end; whether they can be taken up again."""
         self.reachable = reachable
-        self._frames.put_nowait(None)
+        self._tell(None)
         for room in self.rooms.values():
             room.hang_up()
 
@@ -98,11 +104,24 @@ class FakeSource:
         yield self
 
     async def frames(self, log_tail: int = 0) -> AsyncIterator[Frame]:
-        yield Frame(self.state, snapshot=True)
-        if self._lines:
-            yield Frame(self.state, lines=self._lines[-log_tail:])
-        while (frame := await self._frames.get()) is not None:
-            yield frame
+        if not self.reachable:
+            raise ClientError("nobody listens")
+        first = not self._followed
+        queue: asyncio.Queue[Frame | None] = self._frames if first else asyncio.Queue()
+        self._followed = True
+        if not first:
+            self._more.append(queue)
+        try:
+            yield Frame(self.state, snapshot=True)
+            if self._lines and log_tail:
+                yield Frame(self.state, lines=self._lines[-log_tail:])
+            while (frame := await queue.get()) is not None:
+                yield frame
+        finally:
+            if first:
+                self._followed = False
+            else:
+                self._more.remove(queue)
 
     async def _ask(self, *what: Any) -> None:
         self.asked.append(what)

@@ -11,6 +11,8 @@ from textual.theme import Theme
 from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines, reloads, taken_back
 from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
 from tests.tui.stage import Stage, fresh_state, make_app
+from workbench.client.load.plan import Plan
+from workbench.client.load.run import LoadRun
 from workbench.client.owner import Ended
 from workbench.tui.preferences import Preferences
 from workbench.tui.theme import LIGHT, SAFE
@@ -172,6 +174,45 @@ def test_the_talk_fills_the_screen(picture: Picture) -> None:
         await stage.press("3", "escape", "z")
 
     picture((80, 24), rich(), zoom)
+
+
+def poured(source: FakeSource) -> LoadRun:
+    """A run in the middle of it."""
+    run = LoadRun(source, Plan(200, 20.0, say=("hello",)))
+    result = run.result
+    result.handed_in = result.answered = 131
+    result.accepted, result.running, result.started, result.warm = 118, 6, 118, 97
+    result.refused.update(full=11, over_load=2)
+    result.ended.update({("completed", "returned"): 40, ("cancelled", "cancelled"): 70, ("failed", "raised"): 2})
+    result.starts = [0.5 + n / 50 for n in range(118)]
+    result.from_plan = [4 + n / 4 for n in range(118)]
+    result.first_words = [20 + n / 2 for n in range(112)]
+    result.turns = [180 + n * 3.0 for n in range(112)]
+    result.peak_all_mb, result.peak_job_mb, result.peak_load = 412.0, 61.0, 0.87
+    result.duration_s, result.first_s, result.last_s = 6.5, 0.0, 6.5
+    return run
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids="{0[0]}x{0[1]}".format)
+def test_jobs_are_poured_in(picture: Picture, size: tuple[int, int]) -> None:
+    async def pour(stage: Stage) -> None:
+        await talking(stage)
+        stage.app.board.load_run = poured(stage.source)
+        await stage.press("6")
+        await stage.sees("125 of 200")
+        stage.app._show()
+
+    picture(size, rich(), pour)
+
+
+def test_before_jobs_are_poured_in(picture: Picture) -> None:
+    async def look(stage: Stage) -> None:
+        await talking(stage)
+        await stage.press("6")
+        await stage.sees("g Pour")
+        stage.app._show()
+
+    picture((80, 24), rich(), look)
 
 
 def test_the_question_before_leaving(picture: Picture) -> None:

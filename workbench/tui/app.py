@@ -23,11 +23,14 @@ from workbench.tui.messages import (
     BoardChanged,
     CopyWanted,
     LinkLost,
+    LoadEndWanted,
+    LoadWanted,
     SayWanted,
     SupervisorEnded,
     TuneWanted,
 )
 from workbench.tui.plain_signs import PlainSigns
+from workbench.tui.pouring import Pouring
 from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
 from workbench.tui.screens.board import BoardScreen
@@ -107,6 +110,7 @@ class WorkbenchApp(App[ExitReport]):
         self._source, self._owner = source, owner
         self.feed = Feed(source, self.board, self.post_message, paint_every_s)
         self.leaving = Leaving(self, owner)
+        self.pouring = Pouring(source, self.board, self.tell)
         self._line = TalkLine(lambda: self.feed.connection, lambda news: self.board_screen.talk.post_message(news))
         self.tuner = Tuner(
             self.board, lambda: self.feed.connection, lambda: source.local, self.tell, self.post_message, self._show
@@ -254,6 +258,17 @@ class WorkbenchApp(App[ExitReport]):
             for widget in screen.query("*"):
                 widget.refresh(repaint=True)
 
+    # --- load -----------------------------------------------------------------------------------
+
+    def on_load_wanted(self, message: LoadWanted) -> None:
+        """One run at a time."""
+        if not self.pouring.running:
+            self.run_worker(self.pouring.pour(message.plan), group="load")
+
+    def on_load_end_wanted(self, message: LoadEndWanted) -> None:
+        """Its jobs end."""
+        self.pouring.stop()
+
     # --- what keys ask for ----------------------------------------------------------------------
 
     def tell(self, words: str, severity: Severity = "information") -> None:
@@ -349,7 +364,7 @@ class WorkbenchApp(App[ExitReport]):
         from workbench.tui.screens.help import HelpScreen, group_of
 
         nodes = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
-        nodes += [self.board_screen.talk.view, self.board_screen.tune.view]
+        nodes += [self.board_screen.talk.view, self.board_screen.tune.view, self.board_screen.load.view]
         groups = []
         for node in nodes:
             bindings = [binding for _, binding in node._bindings if binding.id]

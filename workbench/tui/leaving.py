@@ -22,7 +22,9 @@ class Leaving:
     def quit(self) -> None:
         """`q`: leave at once where nobody's job is at risk, else ask."""
         board = self._app.board
-        if self._owner is None:
+        if self._app.pouring.ends_before(self.quit):
+            self._app.tell("the jobs of the load end first; q again does not wait for them")
+        elif self._owner is None:
             self._app.leave(ExitReport("detached"))
         elif self.gone is not None:
             self._app.leave(ended_report(self.gone))

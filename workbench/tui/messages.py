@@ -8,6 +8,7 @@ from textual.message import Message
 from workbench.tui.widgets.logs.store import LogRecord
 
 if TYPE_CHECKING:
+    from workbench.client.load.plan import Plan
     from workbench.client.owner import Ended
 
 
@@ -88,3 +89,25 @@ class TuneWanted(Message):
 
     what: Literal["apply", "undo", "copy", "save"]
     for_s: float | None = None
+
+
+@dataclass
+class PourWanted(Message):
+    """A key or a field of the load pane wants its jobs poured in; the pane reads the fields."""
+
+
+@dataclass
+class FieldsLeft(Message):
+    """Esc was pressed in a field of the load pane."""
+
+
+@dataclass
+class LoadWanted(Message):
+    """Pour jobs into the worker."""
+
+    plan: "Plan"
+
+
+@dataclass
+class LoadEndWanted(Message):
+    """No more of them; those that run are to end."""

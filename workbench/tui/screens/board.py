@@ -118,7 +118,7 @@ class BoardScreen(Screen[None]):
         for pane in (self.query_one(SlotPane), self.logs, self.talk, self.query_one(EventsPane)):
             pane.show(board)
         self.tune.show(board)
-        self.query_one(LoadPane).show(board)
+        self.load.show(board)
         for row in (StatusLine, KeyBar):
             self.query_one(row).show(board)
 
@@ -143,6 +143,11 @@ class BoardScreen(Screen[None]):
     def tune(self) -> TunePane:
         """The tuning pane."""
         return self.query_one(TunePane)
+
+    @property
+    def load(self) -> LoadPane:
+        """The load pane."""
+        return self.query_one(LoadPane)
 
     @property
     def ended(self) -> EndedCard:

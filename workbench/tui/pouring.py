@@ -1,0 +1,49 @@
+"""The load that the screen pours in: one run at a time, over a connection of its own."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from workbench.model.errors import WorkbenchError
+from workbench.tui.board import Board
+from workbench.tui.source import Source
+
+if TYPE_CHECKING:
+    from workbench.client.load.plan import Plan
+
+
+class Pouring:
+    """Runs a plan; the board shows how far it is."""
+
+    def __init__(self, source: Source, board: Board, tell: Callable[[str], None]) -> None:
+        self._source, self._board, self._tell = source, board, tell
+        self._then: Callable[[], None] | None = None
+        self.running = False
+
+    async def pour(self, plan: "Plan") -> None:
+        """Until all its jobs have ended. When this is cancelled, they are asked to."""
+        from workbench.client.load.run import LoadRun
+
+        self.running = True
+        try:
+            async with self._source.connect() as connection:
+                self._board.load_run = LoadRun(connection, plan)
+                await self._board.load_run.run()
+        except (WorkbenchError, OSError) as error:
+            self._tell(str(error))
+        finally:
+            self.running = False
+        if self._then is not None:
+            self._then()
+
+    def stop(self) -> None:
+        """No job more, and an end to those that run."""
+        if self.running and self._board.load_run is not None:
+            self._board.load_run.stop()
+
+    def ends_before(self, then: Callable[[], None]) -> bool:
+        """Whether `then` is called when the run has ended, which it is told to; asked again: not waited for."""
+        if not self.running or self._then is not None:
+            return False
+        self._then = then
+        self.stop()
+        return True
