@@ -242,7 +242,7 @@ async def test_what_is_over_already_is_not_undone_again() -> None:
 async def test_what_needs_a_restart_says_so_and_is_only_saved(tmp_path: Path) -> None:
     file = tmp_path / "workbench.toml"
     file.write_text("# ours\nport = 1  # p\n")
-    async with staged(tuned(str(tmp_path), max_processes=4, close_timeout=5.0)) as stage:
+    async with staged(tuned(str(tmp_path), max_processes=(4, NOW + 60), close_timeout=5.0)) as stage:
         await at(stage, "auth_token")
         await stage.press("enter")
         await stage.type("canary-canary")
@@ -264,6 +264,7 @@ async def test_what_needs_a_restart_says_so_and_is_only_saved(tmp_path: Path) ->
         await stage.press("plus", "w")
         await stage.tells(f"wrote max_processes = 4; close_timeout = 5; port = 8131 to {file}")
         await stage.tells("stronger than the file at the next start: close_timeout by WORKBENCH_CLOSE_TIMEOUT")
+        await stage.tells("in this run still for a time only: max_processes")
         await stage.tells("1 pending value not applied, and not saved")
         assert file.read_text() == "# ours\nport = 8131  # p\nmax_processes = 4\nclose_timeout = 5\n"
         assert stage.app.board.tuning.pending == {"job_timeout": 0.1}

@@ -1,19 +1,16 @@
 """The routes. Handlers read the state, call the supervisor, and shape answers; they decide nothing."""
 
-import math
 import time
 from dataclasses import asdict
 
 from aiohttp import web
 
 from workbench.model.admission import Verdict
-from workbench.model.durations import DAY_S
-from workbench.model.errors import WorkbenchError, nearest
+from workbench.model.errors import nearest
 from workbench.model.jsontext import dump
-from workbench.model.options import FIELDS, meta
 from workbench.model.state import ACTIVE, ENDED, Job
 from workbench.model.text import ROOM_ID, ROOM_ID_WORDS
-from workbench.server import talk
+from workbench.server import talk, tuning
 from workbench.server.guard import MAX_BODY, Guard, error
 from workbench.server.health import Health, examine
 from workbench.server.metrics import Metrics
@@ -28,10 +25,8 @@ from workbench.server.shapes import (
     no_fields,
     number,
     outermost,
-    seconds,
 )
 from workbench.server.stream import SUBSCRIBERS, Subscriber, finish_all
-from workbench.supervisor.live import NotLive
 from workbench.supervisor.worker import Supervisor
 
 METRICS = web.AppKey("metrics", Metrics)
@@ -52,6 +47,7 @@ def make_app(supervisor: Supervisor, guard: Guard) -> web.Application:
     app.on_shutdown.append(finish_all)
     app.add_routes(routes)
     app.add_routes(talk.routes)
+    app.add_routes(tuning.routes)
     return app
 
 
@@ -216,7 +212,7 @@ def _job_answer(found: Job, status: int) -> web.Response:
     return answer(asdict(found), status)
 
 
-# --- operate and tune -------------------------------------------------------------------------------
+# --- operate ----------------------------------------------------------------------------------------
 
 
 @routes.post("/drain")
@@ -253,42 +249,6 @@ async def kill_process(request: web.Request) -> web.Response:
     if not (pid.isascii() and pid.isdecimal() and len(pid) < 11 and request.app[SUPERVISOR].kill_process(int(pid))):
         return error(404, "no such process of this worker")
     return answer({"pid": int(pid)}, 202)
-
-
-@routes.get("/options")
-async def options(request: web.Request) -> web.Response:
-    """Every option with its origin."""
-    return answer(request.app[SUPERVISOR].state.options)
-
-
-@routes.patch("/options")
-async def set_options(request: web.Request) -> web.Response:
-    """Change options live, all or none; with `for_s` only for so long."""
-    supervisor, body, for_s = request.app[SUPERVISOR], await body_of(request), seconds(request, "for_s", DAY_S)
-    fixed = [name for name in body if name in FIELDS and meta(name)["effect"] == "restart"]
-    if fixed:
-        return error(409, f"needs a restart: {', '.join(sorted(fixed))}", options=sorted(fixed))
-    if body.get("load_threshold", "") in (None, "inf"):
-        body["load_threshold"] = math.inf  # JSON has no number for it; answers show it as null
-    try:
-        supervisor.set_live(body, for_s=for_s)
-    except WorkbenchError as problem:
-        raise BadRequest(str(problem)) from None
-    return answer(supervisor.state.options)
-
-
-@routes.delete("/options/{names}")
-async def take_back_options(request: web.Request) -> web.Response:
-    """Take live changes back; several, with commas between their names, all or none."""
-    await no_fields(request)
-    supervisor = request.app[SUPERVISOR]
-    try:
-        supervisor.take_back(request.match_info["names"].split(","))
-    except NotLive as problem:
-        return error(404, str(problem))
-    except WorkbenchError as problem:
-        raise BadRequest(str(problem)) from None
-    return answer(supervisor.state.options)
 
 
 # --- streams ----------------------------------------------------------------------------------------

@@ -147,6 +147,8 @@ class Tuner:
             tuning.pending.pop(name, None)
             tuning.saved[name] = value
         self._tell(f"wrote {'; '.join(saved.lines)} to {saved.path}")
+        if back := [name for name, item in live.items() if item.get("revert_at") is not None]:
+            self._tell(f"in this run still for a time only: {', '.join(back)}")
         if stronger := self._stronger(list(values)):
             self._tell(f"stronger than the file at the next start: {stronger}", "warning")
         if left := len(tuning.to_apply):
