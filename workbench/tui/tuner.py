@@ -146,13 +146,14 @@ class Tuner:
         for name, value in to_save.items():
             tuning.pending.pop(name, None)
             tuning.saved[name] = value
-        self._tell(f"wrote {'; '.join(saved.lines)} to {saved.path}")
-        if back := [name for name, item in live.items() if item.get("revert_at") is not None]:
-            self._tell(f"in this run still for a time only: {', '.join(back)}")
-        if stronger := self._stronger(list(values)):
-            self._tell(f"stronger than the file at the next start: {stronger}", "warning")
-        if left := len(tuning.to_apply):
-            self._tell(f"{plural(left, 'pending value')} not applied, and not saved")
+        back = [name for name, item in live.items() if item.get("revert_at") is not None]
+        stronger = self._stronger(list(values))
+        said = [f"wrote {'; '.join(saved.lines)} to {saved.path}"]
+        said += [f"in this run still for a time only: {', '.join(back)}"] if back else []
+        said += [f"stronger than the file at the next start: {stronger}"] if stronger else []
+        left = len(tuning.to_apply)
+        said += [f"{plural(left, 'pending value')} not applied, and not saved"] if left else []
+        self._tell(". ".join(said), "warning" if stronger else "information")
 
     def _stronger(self, names: list[str]) -> str:
         """Which of the saved options a flag or a variable sets, too."""
