@@ -20,22 +20,22 @@ class TuneView(LineWidget, can_focus=True):
     BINDING_GROUP_TITLE = "Tuning"
     BINDINGS = [
         Binding("enter", "edit", "Edit", tooltip="type a value; nothing is sent before it is applied", id="tune.edit"),
-        Binding("plus,equals_sign", "step(1)", "Up", key_display="+", tooltip="a step up", id="tune.up"),
-        Binding("minus", "step(-1)", "Down", key_display="-", tooltip="a step down", id="tune.down"),
-        Binding("space", "flip", "Flip", show=False, tooltip="the other value, or the next choice", id="tune.flip"),
+        Binding("plus,equals_sign", "step(1)", "Up", key_display="+", tooltip="step the value up", id="tune.up"),
+        Binding("minus", "step(-1)", "Down", key_display="-", tooltip="step the value down", id="tune.down"),
+        Binding("space", "flip", "Flip", show=False, tooltip="flip the value, or take the next choice", id="tune.flip"),
         Binding("a", "wanted('apply')", "Apply", tooltip="apply what is pending", id="tune.apply"),
         Binding("A", "for_a_time", "For 10 min", tooltip="apply it for 10 minutes, then back", id="tune.for_a_time"),
         Binding("u", "wanted('undo')", "Undo", tooltip="undo what was applied last", id="tune.undo"),
         Binding("w", "wanted('save')", "Save", tooltip="write live values into the project's file", id="tune.save"),
         Binding("c", "wanted('copy')", "Copy", tooltip="copy what differs as Options(...) code", id="tune.copy"),
-        Binding("slash", "find", "Find", key_display="/", show=False, tooltip="options by name", id="tune.find"),
-        Binding("escape", "drop", "Drop", show=False, tooltip="the search, then what is pending", id="tune.drop"),
-        Binding("j,down", "move(1)", "Next", show=False, tooltip="next option", id="tune.next"),
-        Binding("k,up", "move(-1)", "Previous", show=False, tooltip="previous option", id="tune.previous"),
+        Binding("slash", "find", "Find", key_display="/", show=False, tooltip="find an option by name", id="tune.find"),
+        Binding("escape", "drop", "Drop", show=False, tooltip="drop the search, then what is pending", id="tune.drop"),
+        Binding("j,down", "move(1)", "Next", show=False, tooltip="go to the next option", id="tune.next"),
+        Binding("k,up", "move(-1)", "Previous", show=False, tooltip="go to the previous option", id="tune.previous"),
         Binding("ctrl+d,pagedown", f"move({PAGE})", "Page down", show=False, id="tune.page_down"),
         Binding("ctrl+u,pageup", f"move(-{PAGE})", "Page up", show=False, id="tune.page_up"),
-        Binding("g,home", "move(-10000)", "First", show=False, tooltip="first option", id="tune.first"),
-        Binding("G,end", "move(10000)", "Last", show=False, tooltip="last option", id="tune.last"),
+        Binding("g,home", "move(-10000)", "First", show=False, tooltip="go to the first option", id="tune.first"),
+        Binding("G,end", "move(10000)", "Last", show=False, tooltip="go to the last option", id="tune.last"),
     ]
 
     class Changed(Message):
