@@ -13,7 +13,7 @@ import pytest
 
 from tests.tui.conftest import SAMPLES
 from tests.tui.terminal import Terminal
-from tests.tui.test_terminal import OpenTerminal
+from tests.tui.test_terminal import OpenTerminal, assert_restored
 from tests.tui.test_terminal_jobs import asked, leave
 
 pytestmark = pytest.mark.timeout(240)
@@ -114,3 +114,32 @@ def test_an_import_that_takes_long_is_named_with_the_line_where_it_stands(
     terminal.sees(f"stands at slow_import.py:{line_of('slow_import.py', 'time.sleep')}")
     terminal.sees("● READY", "I was imported in")
     leave(terminal)
+
+
+def test_a_wrong_option_is_found_and_put_right_while_the_worker_runs(open_terminal: OpenTerminal) -> None:
+    """Somebody wrote 0.01 where 1 % is not what he meant: no job is ever taken."""
+    terminal = open_terminal("bot.py", "--port=0", size=SMALL, WORKBENCH_LOAD_THRESHOLD="0.01")
+    terminal.sees("▲ OVER LOAD", "load_threshold 0.01")
+    press(terminal, "n", "New")
+    terminal.sees("job refused, over_load: load")
+    press(terminal, "T", "Tune")
+    terminal.type("/threshold\r")  # all at once: no key may reach what had the focus before
+    terminal.sees("load_threshold       0.01 share", "refuse jobs at this load or more")
+    press(terminal, "⏎", "Edit")
+    terminal.sees("0.01")
+    terminal.type("\x15inf\r")
+    terminal.sees("0.01 → inf")
+    press(terminal, "a", "Apply")
+    terminal.sees("● READY", "applied: load_threshold inf")
+    assert asked(terminal, "/options")["load_threshold"]["value"] is None
+    press(terminal, "n", "New")
+    terminal.until(lambda: terminal.text().count("● busy") == 2, "the job runs")
+    assert len([job for job in asked(terminal, "/jobs")["jobs"] if job["status"] == "running"]) == 2
+    press(terminal, "w", "Save")
+    terminal.sees("wrote load_threshold = inf")
+    assert "load_threshold = inf" in (terminal.folder / "workbench.toml").read_text()
+    terminal.type("q")
+    terminal.sees("What becomes of the worker?")
+    terminal.type("s")
+    assert terminal.ended() == 0
+    assert_restored(terminal)

@@ -13,6 +13,7 @@ from textual.filter import NoColor
 from textual.message import Message
 from textual.screen import Screen
 
+from workbench.client.client import ClientError
 from workbench.model.errors import WorkbenchError
 from workbench.model.state import Job
 from workbench.tui.board import Board
@@ -296,7 +297,12 @@ class WorkbenchApp(App[ExitReport]):
         self._ask(self._dispatch)
 
     async def _dispatch(self, connection: Connection) -> None:
-        job = await connection.dispatch()
+        try:
+            job = await connection.dispatch()
+        except ClientError as refused:
+            if "reason" not in refused.body:
+                raise
+            raise WorkbenchError(f"job refused, {refused.body['reason']}: {refused}") from None
         self._mine.add(str(job["id"]))
         self._wanted_job = str(job["id"])
 
