@@ -1,5 +1,6 @@
 """The workbench's terminal app: composes, and routes between screen, supervisor and the way out."""
 
+import asyncio
 import os
 import signal
 import time
@@ -7,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Literal
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import NoColor
@@ -18,6 +20,7 @@ from workbench.model.errors import WorkbenchError
 from workbench.model.state import Job
 from workbench.tui.board import Board
 from workbench.tui.feed import Feed
+from workbench.tui.key_order import KeyOrder, Lap
 from workbench.tui.leaving import Leaving
 from workbench.tui.lines import clean
 from workbench.tui.messages import (
@@ -109,6 +112,7 @@ class WorkbenchApp(App[ExitReport]):
             self._filters.append(PlainSigns())
         self.board = Board(clock, title)
         self._source, self._owner = source, owner
+        self._keys = KeyOrder(super().on_event, lambda: self.focused or self.screen)
         self.feed = Feed(source, self.board, self.post_message, paint_every_s)
         self.leaving = Leaving(self, owner)
         self.pouring = Pouring(source, self.board, self.tell)
@@ -237,6 +241,19 @@ class WorkbenchApp(App[ExitReport]):
         except (WorkbenchError, OSError) as error:
             self.tell(str(error), "warning")
             self.board_screen.talk.give_back(text)
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys wait for their turn."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
+
+    async def on_lap(self, message: Lap) -> None:
+        """What a key meant is done."""
+        await self._keys.returned(message)
 
     # --- looks ----------------------------------------------------------------------------------
 
@@ -394,8 +411,6 @@ class WorkbenchApp(App[ExitReport]):
             self.run_worker(self._start_again(self._owner), group="start", exclusive=True)
 
     async def _start_again(self, owner: OwnerLike) -> None:
-        import asyncio
-
         card = self.board_screen.ended
         try:
             owner.start()

@@ -193,9 +193,12 @@ class BoardScreen(Screen[None]):
         self.action_go(event.name)
 
     def action_go(self, pane: str) -> None:
-        """Show a pane and focus it."""
+        """Show a pane and focus it; what is typed next is for it, however fast it comes."""
         self._go(pane)
-        self.query_one(FOCUS[pane]).focus()
+        place = self.query_one(FOCUS[pane])
+        if not place.focusable:
+            self.app.stylesheet.update(self)  # it would be shown later only
+        self.set_focus(place)
 
     def _go(self, pane: str) -> None:
         self.pane = pane

@@ -23,8 +23,9 @@ class CleanInput(Input):
             self.field = field
 
     def on_mount(self) -> None:
-        """Nothing on the screen moves by itself."""
+        """Nothing moves by itself, and the focus, of which a field hears late, selects nothing that was typed since."""
         self.cursor_blink = False
+        self.select_on_focus = False
 
     def validate_value(self, value: str) -> str:
         """Every way into the field goes through here."""

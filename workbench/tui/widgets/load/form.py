@@ -55,7 +55,7 @@ class LoadForm(Vertical):
         try:
             return reader(self.field(name).value.strip() or FIELDS[name])
         except UsageError:
-            self.field(name).focus()
+            self.screen.set_focus(self.field(name))
             raise
 
     @on(Input.Submitted)

@@ -48,7 +48,7 @@ class LoadView(LineWidget, can_focus=True):
     def action_edit(self) -> None:
         """To the fields."""
         for field in self.screen.query("#load-jobs"):
-            field.focus()
+            self.screen.set_focus(field)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Jobs are poured in once at a time. `x` is always this pane's: else it would end the selected job."""
@@ -111,14 +111,14 @@ class LoadPane(Vertical):
             self.query_one(PaneBar).tell((0, [(clean(error, 100), "bad")]))
             return
         self._wrong = False
-        self.view.focus()
+        self.screen.set_focus(self.view)
         self.post_message(LoadWanted(plan))
 
     @on(FieldsLeft)
     def _left(self, event: FieldsLeft) -> None:
         event.stop()
         self._wrong = False
-        self.view.focus()
+        self.screen.set_focus(self.view)
         if self.view.board is not None:
             self.show(self.view.board)
 

@@ -21,7 +21,7 @@ class TunePane(Vertical):
     def compose(self) -> ComposeResult:
         """The parts."""
         yield PaneBar("tune")
-        view = TuneView(id="tune-view")
+        view = TuneView(self._edit, self._find, id="tune-view")
         yield view
         for name in ("tune-field", "tune-find"):
             field = CleanInput(compact=True, id=name)
@@ -50,15 +50,14 @@ class TunePane(Vertical):
 
     # --- a value --------------------------------------------------------------------------------
 
-    @on(TuneView.EditWanted)
-    def _edit(self, event: TuneView.EditWanted) -> None:
-        event.stop()
+    def _edit(self) -> None:
         view, field = self.view, self.query_one("#tune-field", CleanInput)
         assert view.board is not None
         value = value_words(view.option, view.board.tuning.now(view.option, view.board.state.options))
         field.placeholder = f"{view.option}: {range_words(view.option)}"
         field.value = "" if value == "-" else clean(value)
         self._open(field)
+        field.action_select_all()  # what is typed takes its place
 
     @on(Input.Submitted, "#tune-field")
     def _typed(self, event: Input.Submitted) -> None:
@@ -71,9 +70,7 @@ class TunePane(Vertical):
 
     # --- a name ---------------------------------------------------------------------------------
 
-    @on(TuneView.FindWanted)
-    def _find(self, event: TuneView.FindWanted) -> None:
-        event.stop()
+    def _find(self) -> None:
         field = self.query_one("#tune-find", CleanInput)
         field.placeholder = "part of an option's name"
         self._open(field)

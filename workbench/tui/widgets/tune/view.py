@@ -1,5 +1,7 @@
 """The list of options, with a cursor, and the keys that try values."""
 
+from collections.abc import Callable
+
 from textual import events
 from textual.actions import SkipAction
 from textual.binding import Binding
@@ -41,17 +43,13 @@ class TuneView(LineWidget, can_focus=True):
     class Changed(Message):
         """Another option, or something about it, is to be told of in the pane."""
 
-    class EditWanted(Message):
-        """Open the field for the option under the cursor."""
-
-    class FindWanted(Message):
-        """Open the search."""
-
     class ClearWanted(Message):
         """Close the search."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, edit: Callable[[], None], find: Callable[[], None], *, id: str) -> None:
+        """`edit` and `find` open their fields at once: what is typed next, however fast, is for those."""
         super().__init__(id=id)
+        self._edit, self._find = edit, find
         self.wanted = ""  # what is searched for
         self.selected = ""
         self._top = 0
@@ -111,7 +109,7 @@ class TuneView(LineWidget, can_focus=True):
     def action_edit(self) -> None:
         """Type a value."""
         if self.option:
-            self.post_message(self.EditWanted())
+            self._edit()
 
     def action_step(self, direction: int) -> None:
         """One step up or down."""
@@ -135,7 +133,7 @@ class TuneView(LineWidget, can_focus=True):
 
     def action_find(self) -> None:
         """Search by name."""
-        self.post_message(self.FindWanted())
+        self._find()
 
     def action_drop(self) -> None:
         """One step back: the search, then what is pending; where there is neither, the screen's own step."""
