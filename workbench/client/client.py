@@ -133,6 +133,16 @@ class Client:
         """Kill a process and everything it started."""
         await self.request("DELETE", f"/processes/{pid}")
 
+    async def process(self, pid: int) -> dict[str, Any]:
+        """Everything about one process, also of one that has just ended."""
+        found: dict[str, Any] = await self.request("GET", f"/processes/{pid}")
+        return found
+
+    async def stack(self, pid: int) -> dict[str, Any]:
+        """Where a process stands now, thread by thread and task by task."""
+        found: dict[str, Any] = await self.request("POST", f"/processes/{pid}/stack")
+        return found
+
     async def drain(self) -> None:
         """Take no new jobs."""
         await self.request("POST", "/drain")

@@ -12,7 +12,9 @@ from workbench.model.jsontext import dump
 HIDDEN = "********"
 SHORTEST = 6  # characters; a shorter secret would mask ordinary words
 OURS = frozenset({"type", "status", "state", "reason"})  # fields that hold words of ours only
-FOREIGN = frozenset({"metadata", "report", "fields", "data"})  # objects whose keys are an agent's or a caller's
+FOREIGN = frozenset(
+    {"metadata", "report", "fields", "data", "environment"}
+)  # objects whose keys are an agent's or a caller's
 ENDINGS = ("_TOKEN", "_SECRET", "_KEY", "_PASSWORD")
 CUT = re.compile(b" ?\xe2\x80\xa6")  # how a text goes on where it was cut: with the mark of `text.cut` and its like
 

@@ -54,6 +54,9 @@ class Child:
         self.files: ProcFiles | None = None
         self.helpers: list[int] = []  # what it started, as last seen
         self.dump: deque[str] = deque(maxlen=DUMP_KEPT)
+        self.dumped_at: float | None = None  # when the last piece of it came
+        self.tasks: list[str] | None = None  # where its tasks waited then, if it could tell
+        self.asked: asyncio.Event | None = None  # set for who waits for a dump, whenever a piece of it came
         self.init_problem: Problem | None = None  # why it could not become ready, in its own words
         self.ready_ms: float | None = None  # it was ready before its pid was known
         self.pinged_at: float | None = None
@@ -107,6 +110,11 @@ class Child:
             return
         self._unsent += data
         self._flush()
+
+    def begin_dump(self) -> None:
+        """What comes from now on is a dump of its own."""
+        self.dump.clear()
+        self.dumped_at = self.tasks = None
 
     def signal(self, number: int, *, group: bool) -> None:
         """Signal the process, or its whole group; one that has gone is no error."""

@@ -21,6 +21,7 @@ from workbench.process import evidence, records, wire
 from workbench.process.beats import Beats, start_beating
 from workbench.process.channel import Channel
 from workbench.process.leaving import Leaving
+from workbench.process.tasks import told_tasks
 
 # faulthandler's handler is C: it answers in `time.sleep`, busy loops and code that holds the GIL. A real-time
 # signal, because an agent may well use SIGUSR1 itself.
@@ -128,6 +129,8 @@ class Runner:
             self._jobs.put_nowait(None)
         elif kind == "ping":
             self.channel.post({"t": "pong", "n": frame["n"]})
+        elif kind == "stack":
+            self.channel.post({"t": "tasks", "lines": told_tasks(asyncio.get_running_loop())})
         elif kind == "level":
             logging.getLogger().setLevel(frame["level"])
         elif attempt is not None and frame.get("job") == attempt.id:

@@ -93,18 +93,18 @@ def exact_mb(pid: int, helpers: Iterable[int]) -> float | None:
     """
     helpers = list(helpers)
     if not helpers:
-        found = _rollup(pid)
+        found = rollup(pid)
         return None if found is None else (found[b"Private_Clean:"] + found[b"Private_Dirty:"]) * KB_MB
     total = 0
     for one in (pid, *helpers):
-        found = _rollup(one)
+        found = rollup(one)
         if found is None:
             return None
         total += found[b"Pss:"]
     return total * KB_MB
 
 
-def _rollup(pid: int) -> "Counter[bytes] | None":
+def rollup(pid: int) -> "Counter[bytes] | None":
     """Kilobytes by name; all 0 for a process that has ended."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:

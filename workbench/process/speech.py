@@ -13,6 +13,8 @@ from workbench.process.wire import VERSION, WireError
 REASONS = frozenset({"returned", "cancelled", "raised", "exited"})
 LONGEST_ERROR = 8192
 LONGEST_ID = 200
+MOST_TASK_LINES = 1100
+LONGEST_TASK_LINE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,20 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
+class Tasks:
+    """Where the tasks of its loop wait, in lines as of a stack dump."""
+
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A kind of frame that this version does not know."""
 
     kind: str
 
 
-Said = Hello | Ready | InitFailed | Started | Over | Free | Report | Say | Pong | Unknown
+Said = Hello | Ready | InitFailed | Started | Over | Free | Report | Say | Pong | Tasks | Unknown
 
 
 def understand(message: dict[str, Any]) -> Said:
@@ -122,6 +131,8 @@ def _understand(message: dict[str, Any]) -> Said:
             return Report(_id(message["job"]), _fields(message["fields"]))
         case "pong":
             return Pong()
+        case "tasks":
+            return Tasks([cut(str(line), LONGEST_TASK_LINE) for line in message["lines"][:MOST_TASK_LINES]])
         case "ready":
             return Ready(_finite(message["ms"]))
         case "init_failed":

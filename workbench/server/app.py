@@ -10,7 +10,7 @@ from workbench.model.errors import nearest
 from workbench.model.jsontext import dump
 from workbench.model.state import ACTIVE, ENDED, Job
 from workbench.model.text import ROOM_ID, ROOM_ID_WORDS
-from workbench.server import talk, tuning
+from workbench.server import processes, talk, tuning
 from workbench.server.guard import MAX_BODY, Guard, error
 from workbench.server.health import Health, examine
 from workbench.server.metrics import Metrics
@@ -46,6 +46,7 @@ def make_app(supervisor: Supervisor, guard: Guard) -> web.Application:
     app[SUBSCRIBERS] = set()
     app.on_shutdown.append(finish_all)
     app.add_routes(routes)
+    app.add_routes(processes.routes)
     app.add_routes(talk.routes)
     app.add_routes(tuning.routes)
     return app
@@ -240,15 +241,6 @@ async def reload(request: web.Request) -> web.Response:
     if supervisor.state.worker.stopping:
         return error(409, "the worker is ending")
     return answer({"generation": supervisor.reload(supervisor.state.reload.pending)}, 202)
-
-
-@routes.delete("/processes/{pid}")
-async def kill_process(request: web.Request) -> web.Response:
-    """Kill a process and everything below it."""
-    pid = request.match_info["pid"]
-    if not (pid.isascii() and pid.isdecimal() and len(pid) < 11 and request.app[SUPERVISOR].kill_process(int(pid))):
-        return error(404, "no such process of this worker")
-    return answer({"pid": int(pid)}, 202)
 
 
 # --- streams ----------------------------------------------------------------------------------------

@@ -55,6 +55,10 @@ class Hearing:
                 child.init_problem = said.problem
             case speech.Pong():
                 child.pinged_at = None
+            case speech.Tasks():
+                child.tasks = said.lines
+                if child.asked is not None:
+                    child.asked.set()
             case speech.Unknown():
                 self._unknown(child, said.kind)
             case speech.Hello():
@@ -120,10 +124,14 @@ class Hearing:
 
     def _dumped(self, child: Child, dump: list[bytes]) -> None:
         child.dump += [cut(line.decode("utf-8", "backslashreplace"), LONGEST_FRAME) for line in dump]
+        child.dumped_at = time.time()
         process = self._shell.state.processes.get(child.id)
-        if process is not None and process.state == "starting" and child.asked_for_stack:
+        if child.asked is not None:
+            child.asked.set()  # whoever asked gets it as an answer
+        elif process is not None and process.state == "starting" and child.asked_for_stack:
             return  # kept for the case that it never becomes ready; a slow start is no fault
-        self._shell.logs.add(source_of(child), "WARNING", "stack", without_scaffold(dump))
+        else:
+            self._shell.logs.add(source_of(child), "WARNING", "stack", without_scaffold(dump))
         if process is not None and process.stalled and not process.stack:
             line = telling_line(child.dump, self._root(), whole=False)
             if line:

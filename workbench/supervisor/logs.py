@@ -173,6 +173,19 @@ class LogStore:
         rows = [row for batch in reversed(wanted) for row in batch.from_line(start).rows()]
         return rows, self.total - number - len(rows)
 
+    def last_of(self, process_id: int, most: int) -> list[list[Any]]:
+        """The last lines of one process: when, level, text."""
+        tail = self._tails.get(process_id)
+        found: list[list[Any]] = []
+        for batch in reversed(tail.batches if tail is not None else ()):
+            if batch.logger == "stack":
+                continue  # a stack dump is told as what it is
+            last = batch.from_line(batch.end - (most - len(found)))
+            found = [*([last.at, last.level, text] for text in last.texts()), *found]
+            if len(found) >= most:
+                break
+        return found
+
     def past(self, most: int) -> tuple[list[Batch], int]:
         """The last `most` lines, before them the last words of processes that have left the ring; how many are gone.
 

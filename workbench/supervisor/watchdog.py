@@ -49,11 +49,12 @@ class Watchdog:
         if process.state in ("starting", "stopping"):
             return  # each has a deadline of its own
         if not process.stalled:
-            child.dump.clear()
+            child.begin_dump()
             child.turns_at_stall = turns_s(child.pid)
             self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=""))
             child.signal(DUMP_SIGNAL, group=False)
-        elif not process.stack and (line := telling_line(child.dump, self._root())):  # by now the dump is whole
+        elif not process.stack and child.asked is None and (line := telling_line(child.dump, self._root())):
+            # by now the dump is whole
             self._shell.publish(ev.ProcessStalled(at=time.time(), id=child.id, age_s=round(age_s, 2), stack=line))
         self._maybe_hung(child, age_s, child.turns_at_stall, f"its loop stood still for {age_s:.1f} s")
 

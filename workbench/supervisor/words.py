@@ -121,13 +121,33 @@ def telling_line(dump: Iterable[str], root: str, *, whole: bool = True) -> str:
     """
     lines = list(dump)
     frames = [line.strip() for line in _current_thread(lines) or (lines if whole else []) if line.startswith("  File ")]
-    mine = [line for line in frames if root and f'"{root}' in line and "site-packages" not in line]
-    chosen = (mine or (frames if whole else []))[:1]
+    chosen = ([line for line in frames if is_of_project(line, root)] or (frames if whole else []))[:1]
     if not chosen:
         return ""
-    file, _, rest = chosen[0].removeprefix('File "').partition('", line ')
-    line, _, name = rest.partition(" in ")
+    file, line, name = frame_of(chosen[0])
     return f"{os.path.relpath(file, root) if root else file}:{line} in {name}"
+
+
+def is_of_project(frame: str, root: str) -> bool:
+    """Whether a line of a stack dump is a frame of the agent's own files."""
+    return bool(root) and f'  File "{root}' in f"  {frame.strip()}" and "site-packages" not in frame
+
+
+def frame_of(line: str) -> tuple[str, str, str]:
+    """File, line and name of a frame's line in a dump."""
+    file, _, rest = line.strip().removeprefix('File "').partition('", line ')
+    number, _, name = rest.partition(" in ")
+    return file, number, name
+
+
+def user_frame(dump: Iterable[str], root: str) -> tuple[str, str, str] | None:
+    """The project's frame that the thread of the loop stands in, else the first one of another thread or task."""
+    lines = list(dump)
+    for some in (_current_thread(lines), lines):
+        for line in some:
+            if line.startswith("  File ") and is_of_project(line, root):
+                return frame_of(line)
+    return None
 
 
 def _current_thread(dump: list[str]) -> list[str]:

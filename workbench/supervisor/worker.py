@@ -26,6 +26,7 @@ from workbench.process.speech import REASONS as CHILD_REASONS
 from workbench.supervisor.bases import Bases
 from workbench.supervisor.bugs import Bugs
 from workbench.supervisor.children import Children, terminate
+from workbench.supervisor.details import Details
 from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.hearing import Hearing
 from workbench.supervisor.last_steps import LastSteps, Step, ended
@@ -97,6 +98,8 @@ class Supervisor:
         )  # fmt: skip
         self.watchdog = Watchdog(self.shell, self.children, lambda: self.code.root)
         self.sampler = self.watchdog.sampler
+        self.details = Details(self.shell, self.children, lambda: self.code.root)
+        self.listeners.append(self.details.heard)
         self.bases = Bases(
             self.reaper, self.children.lifeline_read, self.children.beats_fd, self._order,
             lambda base, lines, records: self.code.wrote(base, lines, records), self.logs.note,
