@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workbench.client.client import Frame
-from workbench.model.events import JobEnded
+from workbench.model.events import JobEnded, ProcessExited, Sampled
 from workbench.model.state import Job, State
 from workbench.tui.history import History
 from workbench.tui.notes import Note, failed_notes, note_of, notes_of
@@ -52,7 +52,9 @@ class Board:
                 self._told.add(frame.event.id)
         self.places.take(frame.state)
         self.tuning.follow(frame.state.options)
-        self.history.take(frame.state, self.clock())
+        if isinstance(frame.event, ProcessExited):
+            self.places.exited(frame.event)
+        self.history.take(frame.state, self.clock(), sampled=isinstance(frame.event, Sampled))
 
     def lose(self, why: str) -> None:
         """The stream ended: from here on everything shown is old."""

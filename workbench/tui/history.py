@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from workbench.model.state import State
+from workbench.model.state import Process, State
 
 KEPT = 60
 EVERY_S = 1.0
@@ -15,10 +15,28 @@ def _series() -> deque[float]:
 
 @dataclass(slots=True)
 class Trend:
-    """CPU and memory of one process."""
+    """CPU and memory of one process; lag of its loop and age of its heartbeat, the worst of each second."""
 
     cpu: deque[float] = field(default_factory=_series)
     memory_mb: deque[float] = field(default_factory=_series)
+    lag_ms: deque[float] = field(default_factory=_series)
+    beat_s: deque[float] = field(default_factory=_series)
+    worst_lag_ms: float = 0.0
+    worst_beat_s: float = 0.0
+
+    def see(self, process: Process) -> None:
+        """Take what may be over before the second is."""
+        self.worst_lag_ms = max(self.worst_lag_ms, process.loop_lag_ms or 0.0)
+        self.worst_beat_s = max(self.worst_beat_s, process.heartbeat_age_s or 0.0)
+
+    def keep(self, process: Process) -> None:
+        """The second is over."""
+        self.see(process)
+        self.cpu.append(process.cpu or 0.0)
+        self.memory_mb.append(process.memory_mb or 0.0)
+        self.lag_ms.append(self.worst_lag_ms)
+        self.beat_s.append(self.worst_beat_s)
+        self.worst_lag_ms = self.worst_beat_s = 0.0
 
 
 @dataclass(slots=True)
@@ -46,18 +64,25 @@ class History:
     memory_over: Spell = field(default_factory=Spell)
     _last_at: float = 0.0
 
-    def take(self, state: State, at: float) -> None:
-        """Remember the present figures; of the trends one a second is enough."""
+    def take(self, state: State, at: float, *, sampled: bool = False) -> None:
+        """Remember the present figures; of the trends one a second is enough.
+
+        Args:
+            sampled: the processes were measured just now.
+        """
         worst_mb = max((p.memory_mb or 0.0 for p in state.processes.values()), default=0.0)
         threshold, warn_mb = state.option("load_threshold"), state.option("memory_warn_mb")
         self.load_over.see(bool(threshold) and (state.load.load or 0.0) >= threshold, at)
         self.memory_over.see(bool(warn_mb) and worst_mb >= warn_mb, at)
         if at - self._last_at < EVERY_S:
+            if sampled:
+                for key, trend in self.processes.items():
+                    if key in state.processes:
+                        trend.see(state.processes[key])
             return
         self._last_at = at
         self.load.append(state.load.load or 0.0)
         self.worst_mb.append(worst_mb)
         self.processes = {key: self.processes.get(key, Trend()) for key in state.processes}
         for key, process in state.processes.items():
-            self.processes[key].cpu.append(process.cpu or 0.0)
-            self.processes[key].memory_mb.append(process.memory_mb or 0.0)
+            self.processes[key].keep(process)

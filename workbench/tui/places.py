@@ -2,17 +2,23 @@
 
 from dataclasses import dataclass, field
 
+from workbench.model.events import ProcessExited
 from workbench.model.state import Job, Process, State
 
 
 @dataclass(slots=True)
 class Place:
-    """One row: its process, if any, and how the last job there ended. `process_id` is the last one's."""
+    """One row: its process, if any, and how the last job there ended. `process_id` is the last one's.
+
+    `gone` is the process before, `end` how the last one that ended here did.
+    """
 
     process: Process | None = None
     job: Job | None = None
     last_job: Job | None = None
     process_id: int = 0
+    gone: Process | None = None
+    end: ProcessExited | None = None
 
 
 @dataclass(slots=True)
@@ -35,6 +41,12 @@ class Places:
         while len(self.rows) > int(state.option("max_processes") or 0) and self.rows[-1].process is None:
             self.rows.pop()
 
+    def exited(self, event: ProcessExited) -> None:
+        """A process has ended; its place may be another's already."""
+        for place in self.rows:
+            if place.gone is not None and place.gone.id == event.id:
+                place.end = event
+
     def _resize(self, least: int) -> None:
         while len(self.rows) < least:
             self.rows.append(Place())
@@ -44,7 +56,10 @@ class Places:
             if place.last_job is not None and place.last_job.process_id != place.process_id:
                 place.last_job = None  # it went on elsewhere: its end is not this place's
             return
-        place.process = state.processes.get(place.process.id)
+        before = place.process
+        place.process = state.processes.get(before.id)
+        if place.process is None:
+            place.gone, place.end = before, None
         place.job = state.jobs.get(place.process.job_id or "") if place.process else None
         known = place.last_job.id if place.last_job else ""
         seen = place.job.id if place.job else known

@@ -1,5 +1,6 @@
 """The process pane: a bar with the pool in words, and the table."""
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
@@ -36,12 +37,20 @@ class SlotPane(Vertical):
         parts: list[tuple[int, Line]] = [(1, watch_words(board) if in_panel else pool_words(board))]
         if wait := waiting(board):
             parts.append((0, wait))
+        if table.attention:
+            parts.append((0, [("sick first", "accent"), (", S stable", "dim")]))
         bar.tell(*parts)
         table.show(board)
         wanted = (len(board.places.rows), self.screen.has_class("-card"))  # what the table's height depends on
         if wanted != self._laid_out:
             self._laid_out = wanted
             table.refresh(layout=True)
+
+    @on(SlotTable.Sorted)
+    def _sorted(self, event: SlotTable.Sorted) -> None:
+        event.stop()
+        if self.table.board is not None:
+            self.show(self.table.board)
 
 
 def watch_words(board: Board) -> Line:

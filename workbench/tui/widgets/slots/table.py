@@ -3,12 +3,14 @@
 from textual import events
 from textual.binding import Binding
 from textual.geometry import Size
+from textual.message import Message
 
 from workbench.model.state import Job, Process
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, fit
 from workbench.tui.places import Place
 from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.slots.attention import in_order
 from workbench.tui.widgets.slots.columns import fitting, head, row
 
 PAGE = 10
@@ -24,15 +26,23 @@ class SlotTable(LineWidget, can_focus=True):
         Binding("k,up", "move(-1)", "Up", show=False, tooltip="previous process", id="processes.up"),
         Binding("ctrl+d,pagedown", f"move({PAGE})", "Page down", show=False, id="processes.page_down"),
         Binding("ctrl+u,pageup", f"move(-{PAGE})", "Page up", show=False, id="processes.page_up"),
-        Binding("enter", "app.talk", "Talk", show=False, tooltip="join its job's room", id="processes.talk"),
+        Binding("enter", "app.detail", "Detail", show=False, tooltip="all about it", id="processes.detail"),
+        Binding(
+            "S", "sort", "Sort", show=False, tooltip="sick processes first; again: stable places", id="processes.sort"
+        ),
         Binding("g,home", "move(-10000)", "First", show=False, tooltip="first process", id="processes.first"),
         Binding("G,end", "move(10000)", "Last", show=False, tooltip="last process", id="processes.last"),
     ]
 
+    class Sorted(Message):
+        """The order is another one."""
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.cursor = 0
+        self.cursor = 0  # a place, wherever it is shown
+        self.attention = False  # the sick are shown first
         self._top = 0
+        self._order: list[int] = []
         self._job_id = ""
 
     # --- what is selected -----------------------------------------------------------------------
@@ -71,20 +81,27 @@ class SlotTable(LineWidget, can_focus=True):
         if not rows:
             return [fit([("  waiting for the worker to tell its processes", "dim")], width)]
         self.cursor = min(self.cursor, len(rows) - 1)
+        self._order = in_order(board) if self.attention else list(range(len(rows)))
         lines = [head(columns)]
-        for index in self._window(len(rows), height - 1 if height else len(rows)):
+        for index in self._window(height - 1 if height else len(rows)):
             lead = ("▌" if index == self.cursor else " ", "accent" if self.has_focus else "faint")
             lines.append(row(columns, rows[index], board, lead))
         return lines
 
-    def _window(self, count: int, room: int) -> range:
-        room = max(room, 1)
-        self._top = min(max(self._top, self.cursor - room + 1, 0), self.cursor, max(count - room, 0))
-        return range(self._top, min(self._top + room, count))
+    def _window(self, room: int) -> list[int]:
+        """The places on screen, in the order in which they are shown."""
+        room, row = max(room, 1), self._row
+        self._top = min(max(self._top, row - room + 1, 0), row, max(len(self._order) - room, 0))
+        return self._order[self._top : self._top + room]
+
+    @property
+    def _row(self) -> int:
+        """Where the cursor's place is shown."""
+        return self._order.index(self.cursor) if self.cursor in self._order else 0
 
     def row_tone(self, y: int) -> str:
         """See `LineWidget`."""
-        return "cursor" if self.has_focus and y and y - 1 + self._top == self.cursor else ""
+        return "cursor" if self.has_focus and y and y - 1 + self._top == self._row else ""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """The head and every place, but with the bar above no more of the screen than the pane may have."""
@@ -96,11 +113,17 @@ class SlotTable(LineWidget, can_focus=True):
 
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
-        count = len(self.board.places.rows) if self.board is not None else 0
-        self.cursor = min(max(self.cursor + rows, 0), max(count - 1, 0))
+        if self._order:
+            self.cursor = self._order[min(max(self._row + rows, 0), len(self._order) - 1)]
         self._select()
         self.redraw()
         self.refresh_bindings()
+
+    def action_sort(self) -> None:
+        """The sick first, or stable places again; the cursor stays on its process."""
+        self.attention = not self.attention
+        self.redraw()
+        self.post_message(self.Sorted())
 
     def _select(self) -> None:
         self._job_id = self.job.id if self.job is not None else ""
@@ -116,7 +139,7 @@ class SlotTable(LineWidget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """A click selects."""
         if event.y >= 1:
-            self.action_move(self._top + event.y - 1 - self.cursor)
+            self.action_move(self._top + event.y - 1 - self._row)
 
     def on_mouse_scroll_down(self) -> None:
         """The wheel moves the cursor."""
