@@ -51,6 +51,8 @@ class FakeSource:
         self.state = state or State()
         self.asked: list[tuple[Any, ...]] = []
         self.rooms: dict[str, FakeRoom] = {}
+        self.details: dict[int, dict[str, Any]] = {}
+        self.dump: dict[str, Any] = {}
         self.refusal = ""
         self.reachable = self.local = True
         self.silent = False
@@ -142,6 +144,16 @@ class FakeSource:
 
     async def kill_process(self, pid: int) -> None:
         await self._ask("kill_process", pid)
+
+    async def process(self, pid: int) -> dict[str, Any]:
+        await self._ask("process", pid)
+        if pid not in self.details:
+            raise ClientError("no such process of this worker", 404)
+        return self.details[pid]
+
+    async def stack(self, pid: int) -> dict[str, Any]:
+        await self._ask("stack", pid)
+        return self.dump
 
     async def drain(self) -> None:
         await self._ask("drain")

@@ -62,8 +62,8 @@ def _memory(pid: int, below: list[int], status: dict[str, str]) -> dict[str, dic
     if parts:
         own = parts[b"Private_Clean:"] + parts[b"Private_Dirty:"]
         shared = parts[b"Shared_Clean:"] + parts[b"Shared_Dirty:"]
-        found["own"] = _figure(own * KB_MB, "pages that only it has (Private of smaps_rollup)")
-        found["shared"] = _figure(shared * KB_MB, "pages that others have, too (Shared of smaps_rollup)")
+        found["own"] = _figure(own * KB_MB, "pages only it has (Private of smaps_rollup)")
+        found["shared"] = _figure(shared * KB_MB, "pages others have, too (Shared of smaps_rollup)")
         if parts[b"Swap:"]:
             found["swap"] = _figure(parts[b"Swap:"] * KB_MB, "swapped out (Swap of smaps_rollup)")
     else:

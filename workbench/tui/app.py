@@ -6,9 +6,9 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from textual import events
+from textual import events, on
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import NoColor
@@ -19,6 +19,7 @@ from workbench.client.client import ClientError
 from workbench.model.errors import WorkbenchError
 from workbench.model.state import Job
 from workbench.tui.board import Board
+from workbench.tui.details import Details
 from workbench.tui.feed import Feed
 from workbench.tui.key_order import KeyOrder, Lap
 from workbench.tui.leaving import Leaving
@@ -26,10 +27,13 @@ from workbench.tui.lines import clean
 from workbench.tui.messages import (
     BoardChanged,
     CopyWanted,
+    DetailWanted,
+    EditWanted,
     LinkLost,
     LoadEndWanted,
     LoadWanted,
     SayWanted,
+    StackWanted,
     SupervisorEnded,
     TuneWanted,
 )
@@ -42,6 +46,10 @@ from workbench.tui.source import Connection, OwnerLike, Source
 from workbench.tui.talk_line import TalkLine
 from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
 from workbench.tui.tuner import Tuner
+
+if TYPE_CHECKING:
+    from workbench.tui.widgets.detail.subject import Subject
+    from workbench.tui.widgets.slots.table import SlotTable
 
 PAINT_EVERY_S = 0.1
 TICK_S = 1.0
@@ -74,6 +82,7 @@ class WorkbenchApp(App[ExitReport]):
             tooltip="ask the selected job to end; again: one step harder",
             id="job.end",
         ),
+        Binding("i", "detail", "Detail", tooltip="all about the selected process", id="process.detail"),
         Binding("K", "kill", "Kill", tooltip="kill the selected process and all it started", id="process.kill"),
         Binding("r", "reload", "Reload", tooltip="load the agent's code again", id="code.reload"),
         Binding("P", "pin", "Pin", show=False, tooltip=PIN_WORDS, id="job.pin"),
@@ -116,6 +125,7 @@ class WorkbenchApp(App[ExitReport]):
         self.feed = Feed(source, self.board, self.post_message, paint_every_s)
         self.leaving = Leaving(self, owner)
         self.pouring = Pouring(source, self.board, self.tell)
+        self._details = Details(self)
         self._line = TalkLine(lambda: self.feed.connection, lambda news: self.board_screen.talk.post_message(news))
         self.tuner = Tuner(
             self.board, lambda: self.feed.connection, lambda: source.local, self.tell, self.post_message, self._show
@@ -325,15 +335,37 @@ class WorkbenchApp(App[ExitReport]):
 
     def action_talk(self) -> None:
         """Join the selected job's room; without one, go to the conversation there is."""
-        job = self.board_screen.table.job
+        job = self._chosen.job
         if job is not None:
             self._wanted_job = job.id
             self._choose_room()
         self.board_screen.action_go("talk")
 
+    # --- one process ----------------------------------------------------------------------------
+
+    @property
+    def _chosen(self) -> "SlotTable | Subject":
+        """What keys act on: the process that the screen on top is about, else the one under the table's cursor."""
+        subject: Subject | None = getattr(self.screen, "subject", None)
+        return subject or self.board_screen.table
+
+    def action_detail(self) -> None:
+        """All about the selected process, or the last one of its place."""
+        self._details.open(self.board_screen.table.place)
+
+    def action_logs_of(self) -> None:
+        """Only the lines of the process that the screen on top is about."""
+        self._details.show_logs()
+
+    @on(DetailWanted)
+    @on(StackWanted)
+    @on(EditWanted)
+    def _wanted_of_a_process(self, message: DetailWanted | StackWanted | EditWanted) -> None:
+        self._details.wanted(message)
+
     def action_end_job(self) -> None:
         """Ask first, unless it is our own job or was asked already."""
-        job = self.board_screen.table.job
+        job = self._chosen.job
         if job is None:
             return
         if job.own or job.asked:
@@ -343,7 +375,7 @@ class WorkbenchApp(App[ExitReport]):
 
     def action_kill(self) -> None:
         """Kill the selected process, after a question."""
-        process, job = self.board_screen.table.process, self.board_screen.table.job
+        process, job = self._chosen.process, self._chosen.job
         if process is None or not process.pid:
             return
         at_risk = f"1 job fails with it: {clean(job.id, 60)}" if job else "No job runs in it."
@@ -367,7 +399,7 @@ class WorkbenchApp(App[ExitReport]):
 
     def action_pin(self) -> None:
         """Keep the selected job on its code, or let newer code take it again."""
-        job = self.board_screen.table.job
+        job = self._chosen.job
         if job is None:
             return
         pinned = not job.pinned
@@ -439,11 +471,13 @@ class WorkbenchApp(App[ExitReport]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""
-        table = self.board_screen.table if self.board_screen.is_mounted else None
+        table = self._chosen if self.board_screen.is_mounted else None
         linked = self.feed.connection is not None
         if action == "start_again":
             return self.leaving.gone is not None and not self.board_screen.ended.starting
-        if action in ("new_job", "reload"):
+        if action == "new_job":
+            return linked and self.screen is self.board_screen
+        if action == "reload":
             return linked
         if action == "end_job":
             return linked and table is not None and table.job is not None and table.job.active
@@ -451,6 +485,8 @@ class WorkbenchApp(App[ExitReport]):
             return linked and table is not None and table.job is not None and self.board.can_pin(table.job)
         if action == "kill":
             return linked and table is not None and table.process is not None and table.process.pid > 0
+        if action == "detail":
+            return self.screen is self.board_screen
         if action in ("drain", "admit"):
             return linked and self.board.state.worker.draining == (action == "admit")
         return True

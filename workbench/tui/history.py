@@ -7,6 +7,7 @@ from workbench.model.state import Process, State
 
 KEPT = 60
 EVERY_S = 1.0
+ENDED_KEPT = 32
 
 
 def _series() -> deque[float]:
@@ -60,6 +61,7 @@ class History:
     load: deque[float] = field(default_factory=_series)
     worst_mb: deque[float] = field(default_factory=_series)
     processes: dict[int, Trend] = field(default_factory=dict)
+    ended: dict[int, Trend] = field(default_factory=dict)  # the last that have, oldest first
     load_over: Spell = field(default_factory=Spell)
     memory_over: Spell = field(default_factory=Spell)
     _last_at: float = 0.0
@@ -83,6 +85,10 @@ class History:
         self._last_at = at
         self.load.append(state.load.load or 0.0)
         self.worst_mb.append(worst_mb)
+        for key in self.processes.keys() - state.processes.keys():
+            self.ended[key] = self.processes[key]
+        while len(self.ended) > ENDED_KEPT:
+            del self.ended[next(iter(self.ended))]
         self.processes = {key: self.processes.get(key, Trend()) for key in state.processes}
         for key, process in state.processes.items():
             self.processes[key].keep(process)

@@ -72,6 +72,28 @@ class CopyWanted(Message):
 
 
 @dataclass
+class DetailWanted(Message):
+    """Fetch everything about a process."""
+
+    pid: int
+
+
+@dataclass
+class StackWanted(Message):
+    """Have a process dump its stack now."""
+
+    pid: int
+
+
+@dataclass
+class EditWanted(Message):
+    """Open a file in the user's editor."""
+
+    path: str
+    line: int
+
+
+@dataclass
 class PaneWanted(Message):
     """Go to a pane."""
 

@@ -47,6 +47,14 @@ class Connection(Protocol):
     async def kill_process(self, pid: int) -> None:
         """Kill a process and its tree."""
 
+    async def process(self, pid: int) -> dict[str, Any]:
+        """Everything about one process."""
+        ...
+
+    async def stack(self, pid: int) -> dict[str, Any]:
+        """Where a process stands now."""
+        ...
+
     async def drain(self) -> None:
         """Take no new jobs."""
 

@@ -240,6 +240,15 @@ class BoardScreen(Screen[None]):
         process = self.table.process
         if process is not None:
             self.logs.only(process.id)
-            if self.has_class("-tabs", "-one"):
-                self.lower = "logs"
-                self._lay_out(*self.size)
+            self._uncover_logs()
+
+    def show_logs_of(self, process_id: int) -> None:
+        """The lines of a process only, whichever is selected."""
+        if self.logs.view.store.filter.process_id != process_id:
+            self.logs.only(process_id)
+        self._uncover_logs()
+
+    def _uncover_logs(self) -> None:
+        if self.has_class("-tabs", "-one"):
+            self.lower = "logs"
+            self._lay_out(*self.size)

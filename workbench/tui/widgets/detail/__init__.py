@@ -1,0 +1,1 @@
+"""Everything about one process: what it is, and the sections that tell it."""
