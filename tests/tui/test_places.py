@@ -130,7 +130,7 @@ async def test_a_click_on_no_key_does_nothing() -> None:
 async def test_the_palette_finds_a_command_by_name_and_runs_it() -> None:
     async with staged() as stage:
         await stage.press("ctrl+p")
-        await stage.type("code: reload")
+        await stage.type("code: load")
         await stage.sees("load the agent's code again")
         await stage.press("enter")
         await stage.asked("reload")

@@ -476,7 +476,7 @@ class WorkbenchApp(App[ExitReport]):
         if action == "start_again":
             return self.leaving.gone is not None and not self.board_screen.ended.starting
         if action == "new_job":
-            return linked and self.screen is self.board_screen
+            return linked and table is not None and table is self.board_screen.table
         if action == "reload":
             return linked
         if action == "end_job":
@@ -486,7 +486,7 @@ class WorkbenchApp(App[ExitReport]):
         if action == "kill":
             return linked and table is not None and table.process is not None and table.process.pid > 0
         if action == "detail":
-            return self.screen is self.board_screen
+            return table is not None and table is self.board_screen.table
         if action in ("drain", "admit"):
             return linked and self.board.state.worker.draining == (action == "admit")
         return True
