@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.conftest import AGENTS, wait_until
@@ -79,6 +80,21 @@ async def test_only_processes_of_this_worker_are_told(start_worker: Any) -> None
         for pid in (theirs, worker.process.pid, os.getpid(), 1, 0, "x", "-1", "99999999999999"):
             for asked in (client.process(pid), client.stack(pid)):
                 assert (await refused(asked)) == (404, "no such process of this worker"), pid
+
+
+async def test_strangers_are_refused_as_on_every_route(start_worker: Any) -> None:
+    worker = start_worker("ledger.py")
+    async with worker.client() as client, aiohttp.ClientSession() as http:
+        await until_ready(client)
+        url = await until(client, lambda state: state.worker.url)
+        pid = (await processes(client, "idle"))[0]["pid"]
+        for method, path in (("GET", f"/processes/{pid}"), ("POST", f"/processes/{pid}/stack")):
+            async with http.request(method, url + path, headers={"Host": "evil.example"}) as answer:
+                assert answer.status == 421
+            async with http.request(method, url + path, headers={"Origin": "http://evil.example"}) as answer:
+                assert answer.status == 403
+            async with http.request(method, url + path) as answer:
+                assert answer.status == 200
 
 
 async def test_the_last_that_ended_are_told_with_their_cause(start_worker: Any) -> None:

@@ -241,6 +241,14 @@ async def test_kill_end_talk_and_logs_act_on_the_process_shown() -> None:
         assert stage.talk.job_id == "job-88a0"
 
 
+async def test_the_help_tells_the_keys_of_the_detail() -> None:
+    async with staged(source()) as stage:
+        await opened(stage, 41203)
+        await stage.press("?")
+        await stage.sees("Process detail")
+        await stage.sees("Dump the stack of all threads and tasks now")
+
+
 async def test_it_scrolls_and_sections_have_keys() -> None:
     async with staged(source(), size=(80, 24)) as stage:
         screen = await opened(stage, 41203)

@@ -3,12 +3,22 @@
 import pytest
 
 from tests.tui.demo_detail import dead, death, dump
+from tests.tui.demo_state import OWN_ROOM
+from tests.tui.fakes import FakeRoom, FakeSource
 from tests.tui.stage import Stage
-from tests.tui.test_detail import opened, source
+from tests.tui.test_detail import opened
+from tests.tui.test_detail import source as bare
 from tests.tui.test_snapshots import Picture, picture
 
 __all__ = ["picture"]
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids="{0[0]}x{0[1]}".format)
+
+
+def source() -> FakeSource:
+    """With a minute of measurements behind it."""
+    found = bare()
+    found.rooms[OWN_ROOM] = FakeRoom([])
+    return found
 
 
 @SIZES

@@ -70,10 +70,9 @@ def _memory(pid: int, below: list[int], status: dict[str, str]) -> dict[str, dic
         shared_pages = _shared_pages(pid)
         found["own"] = _figure(resident - shared_pages * PAGE_MB, "resident less file-backed pages (statm)")
         found["shared"] = _figure(shared_pages * PAGE_MB, "file-backed pages (statm)")
-    tree = exact_mb(pid, below)
     if not below:
         found["tree"] = _figure(found["own"]["mb"], "it started nothing: its own")
-    elif tree is not None:
+    elif (tree := exact_mb(pid, below)) is not None:
         found["tree"] = _figure(tree, "of all its processes, shared pages by their users (Pss of smaps_rollup)")
     else:
         found["tree"] = _figure(resident_mb([pid, *below]), "resident pages of all its processes, shared ones for each")

@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.model import events as ev
 from workbench.model.state import Job, Process
+from workbench.model.text import cut
 from workbench.process.child import Child
 from workbench.process.examine import Examined, examine
 from workbench.supervisor.children import Children
@@ -16,6 +17,7 @@ from workbench.supervisor.shell import Shell
 from workbench.supervisor.stacks import NoStack, Stacks
 
 ENDED_KEPT = 50
+LONGEST_WHY = 500
 HISTORY_KEPT = 60
 JOBS_TOLD = 50
 LINES_TOLD = 40
@@ -37,7 +39,7 @@ class Record:
 
     def enter(self, state: str, at: float, why: str = "") -> None:
         """It is in another state."""
-        self.history.append({"state": state, "at": at, "why": why})
+        self.history.append({"state": state, "at": at, "why": cut(why, LONGEST_WHY)})
 
 
 class Details:
@@ -110,7 +112,8 @@ class Details:
         if record.child is not None:
             record.dump, record.child = self._stacks.told(record.child), None
             if record.dump is not None:
-                del record.dump["lines"][DUMP_LINES_KEPT:]
+                for part in (record.dump["lines"], record.dump["mine"], record.dump["tasks"] or []):
+                    del part[DUMP_LINES_KEPT:]
         if record.process.pid:
             self._ended[event.id] = record
             while len(self._ended) > ENDED_KEPT:

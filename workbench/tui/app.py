@@ -420,6 +420,8 @@ class WorkbenchApp(App[ExitReport]):
 
         nodes = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
         nodes += [self.board_screen.talk.view, self.board_screen.tune.view, self.board_screen.load.view]
+        if self._chosen is not self.board_screen.table:
+            nodes = [self.screen, self]
         groups = []
         for node in nodes:
             bindings = [binding for _, binding in node._bindings if binding.id]

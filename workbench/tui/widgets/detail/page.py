@@ -9,8 +9,7 @@ from workbench.tui.widgets.detail.subject import Subject
 GAP = 2
 TWO_FROM = 112
 THREE_FROM = 180
-TALL_FROM = 36
-CHART_ROWS = 2
+CHART_ROWS = ((50, 4), (36, 2), (0, 1))  # from so many rows of the terminal on
 # Which sections (by number) stand in which column.
 COLUMNS = {
     1: ((1, 2, 3, 4, 5, 6, 7, 8, 9),),
@@ -29,7 +28,7 @@ class Page(NamedTuple):
 def page(subject: Subject, width: int, height: int, environment: bool) -> Page:
     """What there is to see on a screen of that size."""
     columns = COLUMNS[3 if width >= THREE_FROM else 2 if width >= TWO_FROM else 1]
-    view = View(environment, CHART_ROWS if height >= TALL_FROM else 1)
+    view = View(environment, next(rows for least, rows in CHART_ROWS if height >= least))
     each = (width - GAP * (len(columns) - 1)) // len(columns)
     starts: dict[int, int] = {}
     made = [_column(subject, numbers, each, view, starts) for numbers in columns]

@@ -88,7 +88,7 @@ def memory(subject: Subject, width: int, view: View) -> list[Line]:
     told = f" {' '.join(words)} MB"
     figure: Span = (pad(f"{tree:.1f}M" if tree is not None else fmt.NOTHING, FIGURE, right=True), tone)
     bar = fmt.bar(tree, top, max(width - LABEL - FIGURE - len(told) - 6, 8), marks, tone)
-    lines = [_row("tree", figure, (" ", ""), *bar, (told, "dim"))]
+    lines = [_row("at last" if subject.end else "tree", figure, (" ", ""), *bar, (told, "dim"))]
     for name in ("own", "shared", "resident", "peak", "swap"):
         part = (found or {}).get(name)
         if part is not None:
