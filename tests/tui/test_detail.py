@@ -152,6 +152,30 @@ async def test_the_process_before_is_reached_although_another_took_its_place() -
         await stage.sees("process 41400")
 
 
+async def test_an_end_without_fault_looks_like_none() -> None:
+    async with staged(source()) as stage:
+        screen = await opened(stage, 41260)
+        told = stage.source.details[41260]
+        end = {"at": NOW - 1, "exit_code": 0, "signal": None, "why": "", "unexpected": False}
+        history = [*told["history"], {"state": "stopping", "at": NOW - 1, "why": "not needed"}]
+        stage.source.details[41260] = {**told, "state": "dead", "ended": end, "history": history}
+        await stage.happen(
+            ev.ProcessStopping(at=NOW - 1, id=5, why="not needed"),
+            ev.ProcessExited(at=NOW - 1, id=5, exit_code=0, signal=None, why="", unexpected=False),
+        )
+        await stage.until(lambda: screen.subject.finished, "its end is told")
+        await stage.settle()
+        assert stage.rows()[0].strip().startswith("■ ended: not needed, exited 0")
+
+
+async def test_another_workers_process_of_the_same_number_is_another() -> None:
+    async with staged(source()) as stage:
+        screen = await opened(stage, 41203)
+        stage.app.board.worker_id = "w-2"
+        assert screen.subject.process is None
+        assert stage.app.check_action("kill", ()) is False
+
+
 async def test_a_place_that_nothing_was_in_opens_nothing() -> None:
     async with staged(source()) as stage:
         await stage.press("G", "enter")

@@ -71,7 +71,7 @@ def _memory(pid: int, below: list[int], status: dict[str, str]) -> dict[str, dic
         found["own"] = _figure(resident - shared_pages * PAGE_MB, "resident less file-backed pages (statm)")
         found["shared"] = _figure(shared_pages * PAGE_MB, "file-backed pages (statm)")
     if not below:
-        found["tree"] = _figure(found["own"]["mb"], "it started nothing: its own")
+        found["tree"] = _figure(found["own"]["mb"], "its own, it started no other process")
     elif (tree := exact_mb(pid, below)) is not None:
         found["tree"] = _figure(tree, "of all its processes, shared pages by their users (Pss of smaps_rollup)")
     else:

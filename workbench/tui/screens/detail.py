@@ -10,7 +10,7 @@ from textual.timer import Timer
 from workbench.model.state import Process
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
-from workbench.tui.lines import Line, clean, spread
+from workbench.tui.lines import Line, clean, spread, width_of
 from workbench.tui.messages import CopyWanted, DetailWanted, EditWanted, StackWanted
 from workbench.tui.places import Place
 from workbench.tui.widgets.detail.cause import cause
@@ -44,7 +44,10 @@ class DetailHead(LineWidget):
             who = [(f"as of {fmt.clock_time(self.subject.told_at)}  ", "warn"), *who]
         elif self.subject.trouble:
             who = [(f"{clean(self.subject.trouble, 60)}  ", "warn"), *who]
-        return [spread([(" ", ""), *cause(self.subject)], who, width - 1)]
+        what: Line = [(" ", ""), *cause(self.subject)]
+        if width_of(what) + width_of(who) >= width and not self.subject.old:
+            who = []  # the first section tells it, too
+        return [spread(what, who, width - 1)]
 
 
 class DetailScreen(Screen[None]):
@@ -163,8 +166,6 @@ class DetailScreen(Screen[None]):
             return subject.place.gone is not None and subject.place.gone.id != subject.last.id
         if action == "present":
             return subject.place.process is not None and subject.place.process.id != subject.last.id
-        if action == "leave" and parameters == ("app.talk",):
-            return subject.job is not None
         return True
 
     def action_stack(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from workbench.model.state import Process
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
-from workbench.tui.lines import Line, clean
+from workbench.tui.lines import Line, Span, clean
 from workbench.tui.widgets.detail.subject import Subject
 from workbench.tui.widgets.slots.notes import stack_line
 from workbench.tui.words import process_look
@@ -16,7 +16,9 @@ def cause(subject: Subject) -> Line:
     board, process = subject.board, subject.shown
     if subject.process is None:
         end = subject.end
-        return _ended(end, board) if end is not None else [("✗ dead", "bad"), ("  how it ended is not known", "dim")]
+        if end is None:
+            return [("✗ dead", "bad"), (", how it ended is not known", "dim")]
+        return _ended(end, subject)
     look = process_look(process)
     words, tone = _words(process, board, subject)
     return [(f"{look.sign} {look.word}{words}", tone or look.tone)]
@@ -50,11 +52,13 @@ def _over(process: Process, board: Board) -> str:
     return f"over {mark:g} MB: holds {process.memory_mb:.0f} MB" if grade else ""
 
 
-def _ended(end: dict[str, Any], board: Board) -> Line:
-    how = end_words(end)
-    ago = f"  {fmt.age(board.clock() - end['at'])} ago"
-    bad = bool(end["exit_code"] or end["signal"] or end["why"])
-    return [(f"✗ dead: {how}", "bad" if bad else "dim"), (ago, "dim")]
+def _ended(end: dict[str, Any], subject: Subject) -> Line:
+    ago: Span = (f"  {fmt.age(subject.board.clock() - end['at'])} ago", "dim")
+    if end["exit_code"] or end["signal"] or end["why"]:
+        return [(f"✗ dead: {end_words(end)}", "bad"), ago]
+    stops = [entry["why"] for entry in subject.get("history") or () if entry["state"] == "stopping"]
+    why = f": {clean(stops[-1], 200)}" if stops and stops[-1] else ""
+    return [(f"■ ended{why}, {end_words(end)}", "dim"), ago]
 
 
 def end_words(end: dict[str, Any]) -> str:

@@ -100,7 +100,7 @@ def memory(subject: Subject, width: int, view: View) -> list[Line]:
 
 
 def trends(subject: Subject, width: int, view: View) -> list[Line]:
-    """CPU, lag of the loop and age of the heartbeat, second by second."""
+    """CPU, memory, lag of the loop and age of the heartbeat, second by second."""
     process, history = subject.shown, subject.board.history
     trend = history.processes.get(process.id) or history.ended.get(process.id)
     if trend is None:
@@ -108,10 +108,18 @@ def trends(subject: Subject, width: int, view: View) -> list[Line]:
     cells = min(max(width - LABEL - FIGURE - 5, 10), SECONDS)
     known = min(cells, len(trend.beat_s))
     late = sum(beat > BEAT_LATE_S for beat in list(trend.beat_s)[-cells:])
+    marks = [subject.board.state.option(name) or 0.0 for name in ("memory_warn_mb", "memory_limit_mb")]
     rows: list[tuple[str, str, list[Line]]] = [
         (
             "cpu", fmt.share(process.cpu),
             chart(trend.cpu, cells, view.chart_rows, max(1.0, *trend.cpu, 0.0), lambda value: "busy"),
+        ),
+        (
+            "memory", fmt.megabytes(process.memory_mb),
+            chart(
+                trend.memory_mb, cells, view.chart_rows, max(marks[1] or marks[0], *trend.memory_mb, 1.0),
+                lambda value: ("info", "warn", "bad")[fmt.grade(value, *marks)],
+            ),
         ),
         (
             "loop lag", fmt.millis(process.loop_lag_ms),

@@ -1,6 +1,6 @@
 """The process that the detail is about, and what is known of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.model.state import Job, Process
@@ -20,10 +20,16 @@ class Subject:
     told: dict[str, Any] | None = None
     told_at: float = 0.0
     trouble: str = ""  # why there is no newer answer
+    worker_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.worker_id = self.board.worker_id
 
     @property
     def process(self) -> Process | None:
         """The process while it lives: what keys act on."""
+        if self.board.worker_id != self.worker_id:
+            return None  # the numbers of another worker are of other processes
         return self.board.state.processes.get(self.last.id)
 
     @property
