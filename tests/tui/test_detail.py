@@ -83,6 +83,20 @@ async def test_it_is_fetched_again_while_shown_and_never_when_not(monkeypatch: p
         assert len(stage.source.asked) <= asked + 1
 
 
+async def test_below_it_the_board_is_not_drawn_and_is_of_now_again_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with staged(source()) as stage:
+        await opened(stage, 41201)
+        drawn: list[str] = []
+        table = stage.table
+        redraw = table.redraw
+        monkeypatch.setattr(table, "redraw", lambda: (drawn.append("table"), redraw()))
+        await stage.happen(ev.ProcessResumed(at=NOW, id=2))
+        assert drawn == []
+        await stage.press("escape")
+        assert drawn
+        assert "stalled" not in stage.of("#table")
+
+
 async def test_what_is_old_is_dated() -> None:
     async with staged(source()) as stage:
         await opened(stage, 41201)

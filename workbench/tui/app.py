@@ -216,7 +216,8 @@ class WorkbenchApp(App[ExitReport]):
 
     def _show(self) -> None:
         self._shown_at = time.monotonic()
-        self.board_screen.show(self.board)
+        if not self._details.covers:
+            self.board_screen.show(self.board)
         if self.screen is not self.board_screen and hasattr(self.screen, "show"):
             self.screen.show(self.board)
 

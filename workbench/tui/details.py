@@ -33,8 +33,14 @@ class Details:
         self._screen = DetailScreen(self._app.board, place, process)
         self._app.push_screen(self._screen, lambda _: self._closed())
 
+    @property
+    def covers(self) -> bool:
+        """Nothing of the board is seen."""
+        return self._screen is not None and self._app.screen is self._screen
+
     def _closed(self) -> None:
         self._screen = None
+        self._app.board_screen.show(self._app.board)
 
     def wanted(self, message: DetailWanted | StackWanted | EditWanted) -> None:
         """What the screen asks for."""
