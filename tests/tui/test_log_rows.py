@@ -1,5 +1,6 @@
-"""Which rows the records take: repeats, folded tracebacks, broken lines; and that growing is the same as starting over."""
+"""Which rows the records take: repeats, tracebacks, broken lines; and that growing is the same as starting over."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from workbench.tui.widgets.logs.filter import LogFilter
 from workbench.tui.widgets.logs.folding import breaks, hang
+from workbench.tui.widgets.logs.layout import HIDDEN, LINE, REPEATS, TRACE, Piece, Row
 from workbench.tui.widgets.logs.match import Matcher
-from workbench.tui.widgets.logs.rows import HIDDEN, LINE, REPEATS, TRACE, Piece, Row
 from workbench.tui.widgets.logs.store import LogRecord, LogStore
 
 TRACEBACK = [
@@ -94,7 +95,7 @@ def test_a_traceback_opens_step_by_step() -> None:
     folded = ["before", "▸ Traceback, 3 frames: ValueError: boom at bot.py:38 in entrypoint", "after"]
     assert rows(store) == folded
     store.rows.toggle(1)
-    assert rows(store)[2:-1] == [*TRACEBACK[:3], "  2 library frames hidden", TRACEBACK[-1]]
+    assert rows(store)[2:-1] == [*TRACEBACK[:3], "  2 library frames hidden, Enter shows them", TRACEBACK[-1]]
     assert rows(store)[1].startswith("▾ Traceback")
     store.rows.toggle(1)
     assert rows(store)[2:-1] == TRACEBACK
@@ -104,11 +105,11 @@ def test_a_traceback_opens_step_by_step() -> None:
 
 def test_a_traceback_that_is_open_grows_in_its_place() -> None:
     store = held(*TRACEBACK[:3])
-    assert rows(store) == ["▸ Traceback, 1 frame, without an end so far at bot.py:38 in entrypoint"]
+    assert rows(store) == ["▸ Traceback, 1 frame: without an end so far at bot.py:38 in entrypoint"]
     store.rows.toggle(0)
     store.add([record("other", 2)])
     store.add(record(text) for text in TRACEBACK[3:])
-    assert rows(store)[1:] == [*TRACEBACK[:3], "  2 library frames hidden", TRACEBACK[-1], "other"]
+    assert rows(store)[1:] == [*TRACEBACK[:3], "  2 library frames hidden, Enter shows them", TRACEBACK[-1], "other"]
 
 
 def test_lines_of_two_processes_that_come_mixed_are_two_tracebacks() -> None:
@@ -164,7 +165,7 @@ def test_nothing_but_one_blank_between_words_is_left_out_where_a_line_is_broken(
     found = breaks(text, room)
     assert found[0][0] == 0
     assert found[-1][1] == len(text)
-    for (_, end), (begin, _) in zip(found, found[1:], strict=False):
+    for (_, end), (begin, _) in pairwise(found):
         assert text[end:begin] in ("", " ")
 
 

@@ -100,13 +100,13 @@ class LogFilter:
             return True
         if not self._admits(record, RANKS.get(record.level, 20)):
             return False
-        return not self._matcher or self._matcher.finds(record.text) != self._inverted
+        return not self._matcher.active or self._matcher.finds(record.text) != self._inverted
 
     def shows_traceback(self, head: Filterable, texts: Iterable[str]) -> bool:
         """Whether a traceback is let through: as an error, and as a whole."""
         if not self._admits(head, max(RANKS.get(head.level, 20), RANKS["ERROR"])):
             return False
-        return not self._matcher or any(map(self._matcher.finds, texts)) != self._inverted
+        return not self._matcher.active or any(map(self._matcher.finds, texts)) != self._inverted
 
     def _admits(self, record: Filterable, rank: int) -> bool:
         if self.process_id is not None and record.process_id != self.process_id:

@@ -7,8 +7,8 @@ from workbench.tui import format as fmt
 from workbench.tui.lines import Line, clean, pad, spread
 from workbench.tui.widgets.logs.filter import MARK, LogFilter
 from workbench.tui.widgets.logs.folding import breaks, hang
+from workbench.tui.widgets.logs.layout import HIDDEN, LINE, TRACE, Row
 from workbench.tui.widgets.logs.match import Matcher
-from workbench.tui.widgets.logs.rows import HIDDEN, LINE, TRACE, Row
 from workbench.tui.widgets.logs.store import LogRecord, LogStore
 from workbench.tui.widgets.logs.tracebacks import ERRORS, USER, Trace
 from workbench.tui.words import level_tone
@@ -83,7 +83,7 @@ def _text(text: str, tone: str, look: Look, part: int = 0) -> Line:
         line = [(" " * hang(text, look.room), "")] if part else []
     elif look.shift:
         line = [("‹", "accent")]
-    for first, last in look.matcher.spans(text) if look.matcher else []:
+    for first, last in look.matcher.spans(text) if look.matcher.active else []:
         if last <= begin or first >= end:
             continue
         line += [(text[begin : max(first, begin)], tone), (text[max(first, begin) : min(last, end)], "match")]
@@ -117,7 +117,7 @@ def part_words(part: LogFilter) -> tuple[str, str]:
     if part.level:
         return "L", f"≥{part.level}"
     if part.job_id:
-        return "J", f"job {clean(part.job_id, 20)}"
+        return "J", clean(part.job_id if part.job_id.startswith("job") else f"job {part.job_id}", 20)
     if part.generation:
         return "c", f"code g{part.generation}"
     return "", f"/{clean(part.text, 40)}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A text to look for; `error` says why it cannot be used, and such a text finds nothing."""
+    """A text to look for; `error` says why it cannot be used, and such a text is not `active`: it finds nothing."""
 
     text: str = ""
     error: str = ""
+    active: bool = False
     _needle: str = ""
     _pattern: re.Pattern[str] | None = None
     _any_case: bool = True
@@ -18,14 +19,11 @@ class Matcher:
     def of(cls, text: str) -> "Matcher":
         """What was typed."""
         if not text.startswith("re:"):
-            return cls(text, "", text, None, text == text.lower())
+            return cls(text, "", text != "", text, None, text == text.lower())
         try:
-            return cls(text, "", "", re.compile(text[3:]))
+            return cls(text, "", True, "", re.compile(text[3:]))
         except re.error as problem:
             return cls(text, f"not a regular expression: {problem}")
-
-    def __bool__(self) -> bool:
-        return self._pattern is not None or bool(self._needle)
 
     def finds(self, text: str) -> bool:
         """Whether it is in there."""

@@ -78,7 +78,11 @@ class LogPane(Vertical):
         event.stop()
         event.input.display = False
         self.view.focus()
-        if event.input.id == "log-search" and self.view.store.rows.matches.matcher and not self.view.match_number:
+        if (
+            event.input.id == "log-search"
+            and self.view.store.rows.matches.matcher.active
+            and not self.view.match_number
+        ):
             self.view.action_match(-1)  # the newest one above, as following stands below all
 
     @on(CleanInput.Left)
@@ -118,16 +122,17 @@ class LogPane(Vertical):
     def _told(self, event: LogView.Changed) -> None:
         event.stop()
         view = self.view
-        parts = (0, follow_words(view)), (1, count_words(view)), *search_words(view), *chips(view)
+        hint: list[tuple[int, Line]] = [] if view.following else [(3, [("f follows", "dim")])]
+        parts = (0, follow_words(view)), *hint, (1, count_words(view)), *search_words(view), *chips(view)
         self.query_one(PaneBar).tell(*parts)
 
 
 def follow_words(view: LogView) -> Line:
-    """`PAUSED +37 new  f follows`."""
+    """`PAUSED +37 new`."""
     if view.following:
         return [("▼ following", "dim")]
     new = f" +{fmt.count(view.unseen)} new" if view.unseen else ""
-    return [(f"‖ PAUSED{new}", "warn"), ("  f follows", "dim")]
+    return [(f"‖ PAUSED{new}", "warn")]
 
 
 def count_words(view: LogView) -> Line:
@@ -144,7 +149,7 @@ def search_words(view: LogView) -> list[tuple[int, Line]]:
     found = view.store.rows.matches
     if found.matcher.error:
         parts.append((0, [(cut(clean(found.matcher.error), 40), "bad")]))
-    elif found.matcher:
+    elif found.matcher.active:
         number, total = view.match_number, len(found)
         words = f"match {number:,} of {total:,}" if number else f"{total:,} match{'' if total == 1 else 'es'}"
         parts.append((0, [(words, "accent" if total else "warn"), ("  n N", "dim")]))
@@ -161,4 +166,4 @@ def chips(view: LogView) -> list[tuple[int, Line]]:
             continue
         key, words = part_words(part)
         parts.append((2, [(f"{key} " if key else "", "dim"), (words, "accent")]))
-    return [*parts, (3, [("Esc shows all", "dim")])] if parts else []
+    return [*parts, (4, [("Esc shows all", "dim")])] if parts else []

@@ -10,8 +10,8 @@ from textual.strip import Strip
 from workbench.tui.lines import cut
 from workbench.tui.widgets.line_widget import ToneStyles
 from workbench.tui.widgets.logs.filter import LogFilter
+from workbench.tui.widgets.logs.layout import Piece, Row
 from workbench.tui.widgets.logs.lines import Look, part_words, row_line, text_room
-from workbench.tui.widgets.logs.rows import Piece, Row
 from workbench.tui.widgets.logs.store import LogRecord, LogStore
 
 SIDEWAYS = 16

@@ -81,6 +81,7 @@ class LogStore:
     def add(self, records: Iterable[LogRecord]) -> None:
         """Append, and forget the oldest beyond the capacity."""
         held, take, shows, serial = self._records, self._traces.take, self.filter.shows, self.next_serial
+        show, lay_out = self.shown.append, self.rows.append
         changed: int | None = None  # from here on everything is laid out again: a traceback has grown
         for record in records:
             held.append(record)
@@ -88,8 +89,8 @@ class LogStore:
             if trace is not None:
                 changed = trace.head if changed is None else min(changed, trace.head)
             elif changed is None and shows(record):
-                self.shown.append(serial)
-                self.rows.append(serial, record)
+                show(serial)
+                lay_out(serial, record)
             serial += 1
         if not self._evict():
             self._lay_out(self._first)
@@ -107,9 +108,9 @@ class LogStore:
         over = len(self._records) - self._capacity
         if over <= 0:
             return True
-        for serial in range(self._first, self._first + over):
+        for _ in range(over):
             self._records.popleft()
-            self._traces.forget(serial)
+        self._traces.forget(range(self._first, self._first + over))
         self._first += over
         while self.shown and self.shown[0] < self._first:
             self.shown.popleft()

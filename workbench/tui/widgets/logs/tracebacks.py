@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import workbench
+from workbench.model.text import cut, plural
 
+LONGEST_ERROR = 80  # characters, in the one line that tells of it
 HEADER = "(most recent call last):"  # how the first line ends
 OURS = str(Path(workbench.__file__).parent) + os.sep
 INSTALLED = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/|python3\d+\.zip/")
@@ -125,11 +127,12 @@ class Trace:
 
     def words(self) -> str:
         """`Traceback, 9 frames: ValueError: boom at bot.py:38 in entrypoint`."""
-        *before, last = [block.error for block in self.blocks if block.error] or [""]
-        told = f"Traceback, {self.frames} frame{'' if self.frames == 1 else 's'}"
-        told += f": {last}" if last else ", without an end so far"
+        errors = [cut(block.error, LONGEST_ERROR) for block in self.blocks if block.error]
+        if not self.grouped:
+            errors.reverse()  # what was raised last comes last
+        told = f"Traceback, {plural(self.frames, 'frame')}: {errors[0] if errors else 'without an end so far'}"
         told += f" at {self.place.words()}" if self.place else ""
-        return told + "".join(f", after {error}" for error in reversed(before))
+        return told + "".join(f", {'with' if self.grouped else 'after'} {error}" for error in errors[1:])
 
     def add(self, serial: int, text: str) -> None:
         """Take the next line."""
@@ -218,11 +221,10 @@ class Tracebacks:
         """The traceback that a record belongs to."""
         return self._of.get(serial)
 
-    def forget(self, serial: int) -> None:
-        """The oldest record left."""
-        if not self._of:
-            return
-        trace = self._of.pop(serial, None)
-        if trace is not None:
-            trace.members.popleft()
-            trace.kinds.popleft()
+    def forget(self, serials: range) -> None:
+        """The oldest records left."""
+        for serial in serials if self._of else ():
+            trace = self._of.pop(serial, None)
+            if trace is not None:
+                trace.members.popleft()
+                trace.kinds.popleft()

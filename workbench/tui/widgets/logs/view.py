@@ -6,10 +6,10 @@ from collections.abc import Callable
 from textual.binding import Binding
 
 from workbench.tui.messages import CopyWanted, ExportWanted, OpenWanted, TellWanted
+from workbench.tui.widgets.logs.layout import HIDDEN, TRACE, Piece, Row
 from workbench.tui.widgets.logs.lines import copy_text, export_text
 from workbench.tui.widgets.logs.match import Matcher
 from workbench.tui.widgets.logs.place import LogPlace
-from workbench.tui.widgets.logs.rows import HIDDEN, TRACE, Piece, Row
 from workbench.tui.widgets.logs.tracebacks import place_in
 
 
@@ -56,7 +56,7 @@ class LogView(LogPlace, can_focus=True):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing here are left to others: `n` without a search, `z` where nothing folds."""
         if action == "match":
-            return bool(self.store.rows.matches.matcher)
+            return self.store.rows.matches.matcher.active
         if action == "fold":
             here = self.here
             return here is not None and self.store.rows.folds(here.head)
