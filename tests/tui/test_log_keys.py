@@ -142,7 +142,7 @@ async def test_a_traceback_is_one_row_until_it_is_opened_step_by_step(key: str) 
         await stage.press("2", key)
         assert shown(stage)[2:] == [*TRACEBACK[:3], "  2 library frames hidden, Enter shows them", "ValueError: boom"]
         await stage.press(key)
-        assert shown(stage)[2:] == [text[:54] for text in TRACEBACK]
+        assert shown(stage)[2:] == [text[:54].rstrip() for text in TRACEBACK]
         await stage.press(key)
         assert shown(stage) == ["before", FOLDED[:54]]
         assert not stage.app.board_screen.zoomed

@@ -215,13 +215,16 @@ class LogPlace(ToneStyles, ScrollView):
             return self._empty(y)
         width = self.scrollable_content_region.width  # without the scrollbar
         room, matcher = laid.room, laid.matches.matcher
-        row, here = laid.at(number), self.here
-        shift = 0 if room else self._shift
+        row, shift = laid.at(number), 0 if room else self._shift
         line = row_line(self.store, row, Look(width, shift, self._serving, room, matcher))
-        ends = self.range_rows if self.range_start is not None else None
-        lit = ends is not None and ends[0] <= number <= ends[1]
-        at = here is not None and (row.head, row.piece) == (here.head, here.piece)
-        return self.strip(line, "cursor" if self.has_focus and (at or lit) else "")
+        return self.strip(line, "cursor" if self.has_focus and self._is_chosen(row, number) else "")
+
+    def _is_chosen(self, row: Row, number: int) -> bool:
+        """Whether the cursor is on the row's line, or the range reaches over it."""
+        here, ends = self.here, self.range_rows
+        if ends is not None and ends[0] <= number <= ends[1]:
+            return True
+        return here is not None and (row.head, row.piece) == (here.head, here.piece)
 
     def _empty(self, y: int) -> Strip:
         if y > 1 or len(self.store.rows):
