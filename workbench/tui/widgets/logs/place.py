@@ -227,14 +227,16 @@ class LogPlace(ToneStyles, ScrollView):
         return here is not None and (row.head, row.piece) == (here.head, here.piece)
 
     def _empty(self, y: int) -> Strip:
-        if y > 1 or len(self.store.rows):
+        words = "" if len(self.store.rows) else self._why_empty(y)
+        if not words:
             return Strip.blank(self.content_size.width, self.rich_style)
-        words = ""
-        if y == 0 and len(self.store):
-            words = f"no line of {len(self.store):,} passes the filter; Esc clears it"
-        elif y == 0:
-            words = "no output yet: what the agent prints and logs appears here"
-        elif self._hiding:
-            parts = " and ".join(part_words(part)[1] for part in self._hiding)
-            words = f"{parts} {'hides' if len(self._hiding) == 1 else 'hide'} all of them"
         return self.strip([(f"  {cut(words, self.content_size.width - 2)}", "faint")])
+
+    def _why_empty(self, y: int) -> str:
+        """What a row says where no line is shown."""
+        if y == 0 and len(self.store):
+            return f"no line of {len(self.store):,} passes the filter; Esc clears it"
+        if y == 0:
+            return "no output yet: what the agent prints and logs appears here"
+        parts = " and ".join(part_words(part)[1] for part in self._hiding)
+        return f"{parts} {'hides' if len(self._hiding) == 1 else 'hide'} all of them" if y == 1 and parts else ""
