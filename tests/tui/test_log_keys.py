@@ -432,9 +432,11 @@ async def test_hostile_lines_reach_no_row_as_they_are() -> None:
         '  File "\x1b]52;c;x\x07.py", line 1, in \x1b[2J',
         "\x9bError: \x1b[",
     ]
-    async with staged(source(*hostile, "\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m")) as stage:
+    lines = said(*hostile, "\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m", level="\0mark")
+    async with staged(FakeSource(demo_state(), lines)) as stage:
         await stage.press("2", "k", "enter", "enter")
         assert all(clean_text(row) == row for row in stage.of("#log-view").split("\n"))
+        assert "▸ x2 red" in stage.of("#log-view")  # nobody but the user sets marks
 
 
 def test_places_are_told_from_here() -> None:

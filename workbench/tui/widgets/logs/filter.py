@@ -8,7 +8,7 @@ from workbench.tui.widgets.logs.match import Matcher
 
 RANKS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 STEPS = ("", "INFO", "WARNING", "ERROR")
-MARK = "MARK"  # the level of a line that the user set: it passes every filter
+MARK = "\0mark"  # the level of a line that the user set, and that no output can have: it passes every filter
 
 
 class Filterable(Protocol):

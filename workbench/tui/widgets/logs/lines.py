@@ -130,6 +130,7 @@ def copy_text(record: LogRecord) -> str:
 
 def export_text(record: LogRecord) -> str:
     """The line as it stands in a file: with its time, who said it and how severe it is."""
-    who = str(record.pid) if record.process_id else "super"
+    who = str(record.pid) if record.process_id else "super" if record.level != MARK else "────"
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
-    return f"{at} {pad(who, 7)} {pad(record.level, 8)} {record.text}"
+    level = record.level if record.level != MARK else ""
+    return f"{at} {pad(who, 7)} {pad(level, 8)} {record.text}"

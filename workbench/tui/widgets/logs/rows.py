@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from workbench.tui.widgets.logs.filter import is_error
 from workbench.tui.widgets.logs.layout import HEADERS, LINE, REPEATS, TRACE, Layout, Piece, Row
@@ -67,12 +68,25 @@ class Rows(Layout):
 
     def between(self, first: int, last: int) -> Iterator[int]:
         """The records in a range of rows, each once, in the order of the screen."""
-        row, seen = first, set[int]()
+        begin = self._starts[0]
+        index = bisect_right(self._starts, begin + first) - 1
+        for head, start in zip(islice(self.heads, index, None), islice(self._starts, index, None), strict=True):
+            top = start - begin
+            if top > last:
+                return
+            if not self.opened(head):
+                yield from self.members(head)
+            else:
+                yield from self._opened_between(max(first, top), min(last, top + self.unit_height(head) - 1))
+
+    def _opened_between(self, first: int, last: int) -> Iterator[int]:
+        row, found = first, self.at(first)
+        if found.piece.kind in HEADERS:
+            yield from self.members(found.head)
+            return
         while row <= last:
             found = self.at(row)
-            yield from (serial for serial in self.serials(found) if serial not in seen)
-            if found.piece.kind in HEADERS and self.opened(found.head):
-                seen.update(self.members(found.head))
+            yield from self.serials(found)
             row += self.height(found) - found.part
 
     def trace(self, head: int) -> Trace | None:

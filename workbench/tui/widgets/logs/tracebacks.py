@@ -5,12 +5,10 @@ Lines of several processes come mixed, and so do a process's raw output and its 
 
 import os
 import re
-import sysconfig
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import workbench
@@ -18,12 +16,12 @@ from workbench.model.text import cut, plural
 
 LONGEST_ERROR = 80  # characters, in the one line that tells of it
 HEADER = "(most recent call last):"  # how the first line ends
-OURS = str(Path(workbench.__file__).parent) + os.sep
+OURS = os.path.dirname(workbench.__file__) + os.sep
 INSTALLED = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/|python3\d+\.zip/")
-STANDARD = sysconfig.get_path("stdlib") + os.sep
+STANDARD = os.path.dirname(os.__file__) + os.sep  # the library of this interpreter, wherever it is
 BEGINS = re.compile(r"\s*(?:[|+] )*(?:Exception Group )?Traceback \(most recent call last\):$")
 FRAME = re.compile(r'[\s|]*File "([^"]+)", line (\d+)(?:, in (.+))?$')
-PLACE = re.compile(r'File "([^"]+)", line (\d+)|([\w./~+-]+\.\w+):(\d+)')
+PLACE = re.compile(r'File "([^"]+)", line (\d+)|([\w./~+-]+\.[A-Za-z]\w*):(\d+)')
 ERROR = re.compile(r"[^\W\d][\w.<>]*(?:: |:?$)")
 BARS = re.compile(r"\s*[|+] ")
 CHAINS = (
