@@ -145,7 +145,7 @@ def search_words(view: LogView) -> list[tuple[int, Line]]:
     """The range that is being chosen, and `match 3 of 17`."""
     parts: list[tuple[int, Line]] = []
     if view.range_start is not None:
-        parts.append((0, [(f"range of {plural(len(view.taken), 'line')}", "accent"), ("  y copies", "dim")]))
+        parts += [(0, [(f"range of {plural(len(view.taken), 'line')}", "accent")]), (3, [("y copies", "dim")])]
     found = view.store.rows.matches
     if found.matcher.error:
         parts.append((0, [(cut(clean(found.matcher.error), 40), "bad")]))
