@@ -11,11 +11,10 @@ from textual.theme import Theme
 from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines, reloads, taken_back
 from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
 from tests.tui.stage import Stage, fresh_state, make_app
-from workbench.client.load.plan import Plan
-from workbench.client.load.run import LoadRun
-
 from tests.tui.test_log_keys import said
 from tests.tui.test_log_rows import TRACEBACK
+from workbench.client.load.plan import Plan
+from workbench.client.load.run import LoadRun
 from workbench.client.owner import Ended
 from workbench.tui.preferences import Preferences
 from workbench.tui.theme import LIGHT, SAFE
