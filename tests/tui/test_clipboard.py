@@ -45,8 +45,44 @@ def test_a_tool_that_is_gone_is_told() -> None:
 
 
 def test_without_a_tool_nothing_is_promised() -> None:
-    words = clipboard.copy("x", "1 line", lambda text: None, None)
+    words = clipboard.copy("x", "1 line", lambda text: None, None, {})
     assert words == "sent 1 line to the terminal's clipboard (OSC 52); not every terminal takes it"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "why"),
+    [
+        ("é" * 40_000, {}, "80,000 bytes are more than a terminal takes"),
+        ("x", {"TERM_PROGRAM": "Apple_Terminal"}, "Terminal.app does not take it"),
+    ],
+)
+def test_what_the_terminal_would_not_take_goes_into_a_file_that_is_named(
+    text: str, environ: dict[str, str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sent: list[str] = []
+    words = clipboard.copy(text, "3 lines", sent.append, None, environ)
+    (path,) = tmp_path.iterdir()
+    assert words == f"3 lines not in the clipboard: {why}; they are in {path}"
+    assert path.read_text() == text
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sent == []
+
+
+def test_a_text_that_just_fits_is_sent_and_a_tool_takes_any(tmp_path: Path) -> None:
+    sent: list[str] = []
+    assert "OSC 52" in clipboard.copy("x" * clipboard.MOST_BYTES, "1 line", sent.append, None, {})
+    assert len(sent) == 1
+    kept = tmp_path / "kept"
+    command = tool(tmp_path, f"import sys; open({str(kept)!r}, 'w').write(sys.stdin.read())")
+    assert "copied" in clipboard.copy("x" * 100_000, "1 line", sent.append, command, {})
+    assert kept.stat().st_size == 100_000
+
+
+def test_when_no_file_can_be_written_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    words = clipboard.copy("x" * 80_000, "1 line", lambda text: None, None, {})
+    assert words.endswith("and no file can be written (No such file or directory)")
 
 
 @pytest.mark.parametrize(

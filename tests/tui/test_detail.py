@@ -233,7 +233,7 @@ async def test_o_opens_the_line_in_the_editor(monkeypatch: pytest.MonkeyPatch) -
         for name in ("EDITOR", "VISUAL"):
             monkeypatch.delenv(name, raising=False)
         await stage.press("o")
-        await stage.tells("set $EDITOR to open /srv/agents/stuck.py:21")
+        await stage.tells("EDITOR is not set: stuck.py:21 cannot be opened")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ async def test_o_opens_the_line_in_the_editor(monkeypatch: pytest.MonkeyPatch) -
         ("emacsclient -nw", ["emacsclient", "-nw", "+21", "/a b.py"]),
         ("'/opt/my code/code' --wait", ["/opt/my code/code", "--wait", "--goto", "/a b.py:21"]),
         ("hx", ["hx", "/a b.py:21"]),
-        ("ed", ["ed", "/a b.py"]),
+        ("ed", ["ed", "+21", "/a b.py"]),
         ("", []),
     ],
 )

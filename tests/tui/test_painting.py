@@ -29,6 +29,7 @@ from workbench.model import events as ev
 
 SIZE = (120, 40)
 KEYS = [*"jkgGltxzfL1234", "escape", "tab", "up", "down", "question_mark", "slash", "ctrl+u", "y"]
+KEYS += [*"wmeEvJc", "ctrl+f", "enter", "apostrophe"]
 
 
 class Painted:

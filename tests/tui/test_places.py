@@ -139,7 +139,8 @@ async def test_the_palette_finds_a_command_by_name_and_runs_it() -> None:
 async def test_the_palette_runs_the_commands_of_the_focused_pane() -> None:
     async with staged() as stage:
         await stage.press("2", "ctrl+p")
-        await stage.type("logs: hide")
+        await stage.type("hide lines below")
+        await stage.until(lambda: stage.text().count("(key ") == 1, "only what was typed is offered")
         await stage.sees("hide lines below INFO, WARNING, ERROR")
         await stage.press("enter")
         await stage.until(lambda: stage.logs.store.filter.level == "INFO", "the level is one step stricter")

@@ -310,7 +310,11 @@ def text_of(record: LogRecord, width: int, serving: int) -> str:
 
 
 @defence(
-    ("workbench/tui/widgets/logs/lines.py", "record.generation not in (0, serving)", "record.generation != serving")
+    (
+        "workbench/tui/widgets/logs/lines.py",
+        "record.generation not in (0, look.serving)",
+        "record.generation != look.serving",
+    )
 )
 def test_only_lines_of_other_code_than_what_serves_have_its_number_and_nothing_moves() -> None:
     record = LogRecord(NOW, 1, 41201, "INFO", "turn 12", "", 7)
@@ -324,7 +328,13 @@ def test_only_lines_of_other_code_than_what_serves_have_its_number_and_nothing_m
     assert text_of(dataclasses.replace(record, text="x" * 500), 90, 8).endswith("x… g7")
 
 
-@defence(("workbench/tui/widgets/logs/view.py", "seen = self.scrollable_content_region.width", "seen = width"))
+@defence(
+    (
+        "workbench/tui/widgets/logs/place.py",
+        "width = self.scrollable_content_region.width  #",
+        "width = self.content_size.width  #",
+    )
+)
 async def test_log_lines_are_marked_when_newer_code_serves_and_copied_as_they_were() -> None:
     async with staged(FakeSource(demo_state(), log_lines())) as stage:
         await stage.until(lambda: len(stage.logs.store) == 120, "the logs")

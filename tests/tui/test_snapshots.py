@@ -11,6 +11,8 @@ from textual.theme import Theme
 from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines, reloads, taken_back
 from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
 from tests.tui.stage import Stage, fresh_state, make_app
+from tests.tui.test_log_keys import said
+from tests.tui.test_log_rows import TRACEBACK
 from workbench.client.load.plan import Plan
 from workbench.client.load.run import LoadRun
 from workbench.client.owner import Ended
@@ -236,3 +238,15 @@ def test_the_help(picture: Picture) -> None:
         await stage.press("question_mark")
 
     picture((100, 60), FakeSource(fresh_state()), ask)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+def test_the_logs_with_a_traceback_opened_and_a_search(picture: Picture, size: tuple[int, int]) -> None:
+    async def searching(stage: Stage) -> None:
+        await stage.press("2", "m")
+        await stage.log(*said("retry", "retry", "retry", *TRACEBACK, *TRACEBACK, "an error on its way", first=1000))
+        await stage.press("k", "enter", "ctrl+f")
+        await stage.type("error")
+        await stage.press("enter")
+
+    picture(size, rich(), searching)

@@ -28,13 +28,15 @@ from workbench.tui.messages import (
     BoardChanged,
     CopyWanted,
     DetailWanted,
-    EditWanted,
+    ExportWanted,
     LinkLost,
     LoadEndWanted,
     LoadWanted,
+    OpenWanted,
     SayWanted,
     StackWanted,
     SupervisorEnded,
+    TellWanted,
     TuneWanted,
 )
 from workbench.tui.plain_signs import PlainSigns
@@ -157,9 +159,15 @@ class WorkbenchApp(App[ExitReport]):
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep(theme=theme.name))
         self.call_after_refresh(self._begin)
         if not self.is_headless:
-            from workbench.tui.signals import terminal_gone, watch_signals
+            from workbench.tui.signals import terminal_gone
 
             self.set_interval(TICK_S, lambda: self._hung_up() if terminal_gone() else None)
+            self._watch()
+
+    def _watch(self) -> None:
+        if not self.is_headless:
+            from workbench.tui.signals import watch_signals
+
             self._unwatch = watch_signals(self._signalled, self.leaving.quit)
 
     def _begin(self) -> None:
@@ -360,8 +368,7 @@ class WorkbenchApp(App[ExitReport]):
 
     @on(DetailWanted)
     @on(StackWanted)
-    @on(EditWanted)
-    def _wanted_of_a_process(self, message: DetailWanted | StackWanted | EditWanted) -> None:
+    def _wanted_of_a_process(self, message: DetailWanted | StackWanted) -> None:
         self._details.wanted(message)
 
     def action_end_job(self) -> None:
@@ -471,6 +478,25 @@ class WorkbenchApp(App[ExitReport]):
     def on_tune_wanted(self, message: TuneWanted) -> None:
         """Apply, undo, copy or save options; one after the other."""
         self.run_worker(self.tuner.do(message), group="tune")
+
+    def on_tell_wanted(self, message: TellWanted) -> None:
+        """Tell it."""
+        self.tell(message.words)
+
+    def on_export_wanted(self, message: ExportWanted) -> None:
+        """Write the lines, and say where they are."""
+        from workbench.tui.export import export
+
+        self.tell(*export(message.lines, self.board.state.worker.agent_id or self.board.title, self.board.clock()))
+
+    def on_open_wanted(self, message: OpenWanted) -> None:
+        """Leave the terminal to an editor or a pager until it ends; a Ctrl-C in there is not for us."""
+        from workbench.tui.opening import open_outside
+
+        if self._unwatch is not None:
+            self._unwatch()
+        self.tell(*open_outside(message.place, message.lines, self.suspend))
+        self._watch()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""

@@ -1,12 +1,9 @@
-"""What the app does for the detail of a process: opens it, fetches for it, has stacks dumped, opens an editor."""
+"""What the app does for the detail of a process: opens it, fetches for it, has stacks dumped."""
 
-import os
 from typing import TYPE_CHECKING
 
-from textual.app import SuspendNotSupported
-
 from workbench.model.errors import WorkbenchError
-from workbench.tui.messages import DetailWanted, EditWanted, StackWanted
+from workbench.tui.messages import DetailWanted, StackWanted
 
 if TYPE_CHECKING:
     from workbench.tui.app import WorkbenchApp
@@ -42,15 +39,13 @@ class Details:
         self._screen = None
         self._app.board_screen.show(self._app.board)
 
-    def wanted(self, message: DetailWanted | StackWanted | EditWanted) -> None:
+    def wanted(self, message: DetailWanted | StackWanted) -> None:
         """What the screen asks for."""
         match message:
             case DetailWanted():
                 self._fetch_soon(message.pid)
             case StackWanted():
                 self._app.run_worker(self._stack(message.pid), group="stack", exclusive=True)
-            case EditWanted():
-                self._edit(message.path, message.line)
 
     def show_logs(self) -> None:
         """Only its lines, in the logs of the board."""
@@ -89,19 +84,3 @@ class Details:
             return
         if self._screen is not None:
             self._screen.dumped(pid, dump)
-
-    def _edit(self, path: str, line: int) -> None:
-        """Open a file in the user's editor; one in the terminal has it to itself meanwhile."""
-        import subprocess
-
-        from workbench.tui.editor import editor_command
-
-        try:
-            command = editor_command(os.environ, path, line)
-            if not command:
-                self._app.tell(f"set $EDITOR to open {path}:{line}", "warning")
-                return
-            with self._app.suspend():
-                subprocess.run(command, check=False)
-        except (ValueError, OSError, SuspendNotSupported) as error:
-            self._app.tell(f"the editor was not opened: {error}", "error")

@@ -4,9 +4,6 @@ import os
 import shlex
 from collections.abc import Mapping
 
-PLUS = frozenset(
-    {"vi", "vim", "nvim", "view", "nano", "pico", "emacs", "emacsclient", "micro", "joe", "ne", "kak", "mg"}
-)
 GOTO = frozenset({"code", "code-insiders", "codium", "cursor", "windsurf"})
 COLON = frozenset({"hx", "helix", "subl", "zed"})
 OPTION = frozenset({"pycharm", "idea", "charm"})
@@ -15,7 +12,7 @@ OPTION = frozenset({"pycharm", "idea", "charm"})
 def editor_command(environ: Mapping[str, str], path: str, line: int) -> list[str]:
     """The program and arguments that open a file at a line; empty when no editor is set.
 
-    An editor that is not known gets the file only: how it takes a line cannot be guessed.
+    An editor that is not known is given the line as vi and most that stand in $EDITOR take it.
 
     Raises:
         ValueError: what is set is no command line.
@@ -26,12 +23,10 @@ def editor_command(environ: Mapping[str, str], path: str, line: int) -> list[str
     name = os.path.basename(words[0])
     if line < 1:
         return [*words, path]
-    if name in PLUS:
-        return [*words, f"+{line}", path]
     if name in GOTO:
         return [*words, "--goto", f"{path}:{line}"]
     if name in COLON:
         return [*words, f"{path}:{line}"]
     if name in OPTION:
         return [*words, "--line", str(line), path]
-    return [*words, path]
+    return [*words, f"+{line}", path]

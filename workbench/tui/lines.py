@@ -27,6 +27,7 @@ TONES = (
     "head",
     "agent",
     "user",
+    "match",
 )
 ROW_TONES = ("cursor", "quiet")
 

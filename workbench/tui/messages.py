@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from textual.message import Message
 
 from workbench.tui.widgets.logs.store import LogRecord
+from workbench.tui.widgets.logs.tracebacks import Frame
 
 if TYPE_CHECKING:
     from workbench.client.load.plan import Plan
@@ -86,11 +87,25 @@ class StackWanted(Message):
 
 
 @dataclass
-class EditWanted(Message):
-    """Open a file in the user's editor."""
+class ExportWanted(Message):
+    """Write lines to a file."""
 
-    path: str
-    line: int
+    lines: list[str]
+
+
+@dataclass
+class OpenWanted(Message):
+    """Open a place in an editor; without one, or without an editor, the lines in a pager."""
+
+    place: Frame | None
+    lines: list[str]
+
+
+@dataclass
+class TellWanted(Message):
+    """Tell the user something in passing."""
+
+    words: str
 
 
 @dataclass

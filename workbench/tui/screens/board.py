@@ -60,6 +60,7 @@ class BoardScreen(Screen[None]):
             id="options.tune",
         ),
         Binding("slash", "filter", "Filter", key_display="/", tooltip="filter the logs by text", id="logs.filter"),
+        Binding("ctrl+f", "search", "Search", show=False, tooltip="search the logs, hiding nothing", id="logs.search"),
         Binding(
             "l",
             "logs",
@@ -233,7 +234,12 @@ class BoardScreen(Screen[None]):
     def action_filter(self) -> None:
         """Open the filter of the logs."""
         self.action_go("logs")
-        self.logs.open_filter()
+        self.logs.open_field("filter")
+
+    def action_search(self) -> None:
+        """Open the search of the logs."""
+        self.action_go("logs")
+        self.logs.open_field("search")
 
     def action_logs(self) -> None:
         """The selected process's lines only, or all again."""

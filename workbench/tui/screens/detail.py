@@ -11,7 +11,7 @@ from workbench.model.state import Process
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, spread, width_of
-from workbench.tui.messages import CopyWanted, DetailWanted, EditWanted, StackWanted
+from workbench.tui.messages import CopyWanted, DetailWanted, OpenWanted, StackWanted
 from workbench.tui.places import Place
 from workbench.tui.widgets.detail.cause import cause
 from workbench.tui.widgets.detail.sections import SECTIONS
@@ -20,6 +20,7 @@ from workbench.tui.widgets.detail.subject import Subject
 from workbench.tui.widgets.detail.view import DetailView
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.logs.tracebacks import Frame
 
 ASK_EVERY_S = 1.0
 ENVIRONMENT_WORDS = "show the environment, or fold it"
@@ -180,7 +181,7 @@ class DetailScreen(Screen[None]):
     def action_open(self) -> None:
         """Open the user's line."""
         dump = self.subject.get("dump")
-        self.post_message(EditWanted(dump["file"], dump["number"]))
+        self.post_message(OpenWanted(Frame(dump["file"], dump["number"], ""), []))
 
     def action_environment(self) -> None:
         """Show all variables, or how many there are."""
