@@ -43,7 +43,7 @@ from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
 from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
-from workbench.tui.talk_line import TalkLine
+from workbench.tui.talking import Talking
 from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
 from workbench.tui.tuner import Tuner
 
@@ -126,12 +126,10 @@ class WorkbenchApp(App[ExitReport]):
         self.leaving = Leaving(self, owner)
         self.pouring = Pouring(source, self.board, self.tell)
         self._details = Details(self)
-        self._line = TalkLine(lambda: self.feed.connection, lambda news: self.board_screen.talk.post_message(news))
         self.tuner = Tuner(
             self.board, lambda: self.feed.connection, lambda: source.local, self.tell, self.post_message, self._show
         )
-        self._mine: set[str] = set()
-        self._wanted_job = ""
+        self.talking = Talking(self)
         self._shown_at = 0.0
         self._unwatch: Callable[[], None] | None = None
         self.board_screen = BoardScreen(self.board)
@@ -195,7 +193,7 @@ class WorkbenchApp(App[ExitReport]):
         """Draw what is new."""
         self.board_screen.logs.add(message.records)
         self._show()
-        self._choose_room()
+        self.talking.follow()
 
     def on_link_lost(self, message: LinkLost) -> None:
         """Say that everything shown is old."""
@@ -221,37 +219,9 @@ class WorkbenchApp(App[ExitReport]):
         if self.screen is not self.board_screen and hasattr(self.screen, "show"):
             self.screen.show(self.board)
 
-    # --- talk -----------------------------------------------------------------------------------
-
-    def _choose_room(self) -> None:
-        job = self._room_job()
-        talk = self.board_screen.talk
-        stays = talk.job_id == self._wanted_job != "" and not self._is_alive(talk.job_id)  # its end can be read
-        if job is None or job.id == talk.job_id or (stays and job.own):
-            return
-        talk.open(job)
-        self.board_screen.offer_talk()
-        self.run_worker(self._line.run(job, lambda: self._is_alive(job.id)), group="room", exclusive=True)
-
-    def _room_job(self) -> Job | None:
-        jobs = {job.id: job for job in self.board.state.active_jobs()}
-        mine = next((job for job in reversed(jobs.values()) if job.id in self._mine), None)
-        return jobs.get(self._wanted_job) or mine or self.board.own_job()
-
-    def _is_alive(self, job_id: str) -> bool:
-        job = self.board.state.jobs.get(job_id)
-        return job is not None and job.active
-
     def on_say_wanted(self, message: SayWanted) -> None:
-        """Say it; what could not be said comes back into the field."""
-        self.run_worker(self._say(message.text), group="say")
-
-    async def _say(self, text: str) -> None:
-        try:
-            await self._line.say(text)
-        except (WorkbenchError, OSError) as error:
-            self.tell(str(error), "warning")
-            self.board_screen.talk.give_back(text)
+        """Say it in the room that is shown."""
+        self.run_worker(self.talking.say(message.text), group="say")
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -331,15 +301,13 @@ class WorkbenchApp(App[ExitReport]):
             if "reason" not in refused.body:
                 raise
             raise WorkbenchError(f"job refused, {refused.body['reason']}: {refused}") from None
-        self._mine.add(str(job["id"]))
-        self._wanted_job = str(job["id"])
+        self.talking.dispatched(str(job["id"]))
 
     def action_talk(self) -> None:
         """Join the selected job's room; without one, go to the conversation there is."""
         job = self._chosen.job
         if job is not None:
-            self._wanted_job = job.id
-            self._choose_room()
+            self.talking.join(job)
         self.board_screen.action_go("talk")
 
     # --- one process ----------------------------------------------------------------------------
