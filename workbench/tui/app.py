@@ -32,6 +32,7 @@ from workbench.tui.messages import (
     LinkLost,
     LoadEndWanted,
     LoadWanted,
+    RoomCloseWanted,
     SayWanted,
     StackWanted,
     SupervisorEnded,
@@ -220,8 +221,20 @@ class WorkbenchApp(App[ExitReport]):
             self.screen.show(self.board)
 
     def on_say_wanted(self, message: SayWanted) -> None:
-        """Say it in the room that is shown."""
-        self.run_worker(self.talking.say(message.text), group="say")
+        """Say it in its room."""
+        self.run_worker(self.talking.say(message.job_id, message.text), group="say")
+
+    def on_say_again_wanted(self) -> None:
+        """Say what was said before again."""
+        self.talking.say_again()
+
+    def on_say_again_stopped(self) -> None:
+        """No more of it."""
+        self.talking.stop_again()
+
+    def on_room_close_wanted(self, message: RoomCloseWanted) -> None:
+        """Leave a room."""
+        self.talking.close(message.job_id)
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -388,7 +401,8 @@ class WorkbenchApp(App[ExitReport]):
         from workbench.tui.screens.help import HelpScreen, group_of
 
         nodes = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
-        nodes += [self.board_screen.talk.view, self.board_screen.tune.view, self.board_screen.load.view]
+        nodes += [self.board_screen.talk.view, self.board_screen.talk]
+        nodes += [self.board_screen.tune.view, self.board_screen.load.view]
         if self._chosen is not self.board_screen.table:
             nodes = [self.screen, self]
         groups = []

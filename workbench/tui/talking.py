@@ -1,58 +1,147 @@
-"""Talking to jobs: which room the talk pane shows, the line into it, and what is said there."""
+"""Talking to jobs: which rooms are open, the line into each, and what is said there."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from textual.worker import Worker
 
 from workbench.model.errors import WorkbenchError
 from workbench.model.state import Job
+from workbench.tui.lines import clean
+from workbench.tui.say_again import say_again
 from workbench.tui.talk_line import TalkLine
+from workbench.tui.widgets.talk.rooms import Conversation
 
 if TYPE_CHECKING:
     from workbench.tui.app import WorkbenchApp
+    from workbench.tui.widgets.talk.pane import TalkPane
+
+Line = tuple[TalkLine, Worker[Any]]
 
 
 class Talking:
-    """Follows the board, and keeps the room joined that the user wants."""
+    """Follows the board, and keeps every open room joined for as long as its job runs."""
 
     def __init__(self, app: "WorkbenchApp") -> None:
         self._app = app
-        self._line = TalkLine(lambda: app.feed.connection, lambda news: app.board_screen.talk.post_message(news))
-        self._mine: set[str] = set()
-        self._wanted_job = ""
+        self._lines: dict[str, Line] = {}
+        self._closed: set[str] = set()
+        self._wanted = ""  # a job the user started: shown once the board knows it
+        self._again: Worker[Any] | None = None
+        self._opened = asyncio.Event()
+
+    @property
+    def _pane(self) -> "TalkPane":
+        return self._app.board_screen.talk
+
+    # --- rooms ----------------------------------------------------------------------------------
 
     def dispatched(self, job_id: str) -> None:
         """The user started a job: its room is joined once the board shows it."""
-        self._mine.add(job_id)
-        self._wanted_job = job_id
+        self._wanted = job_id
+        self.follow()
 
     def join(self, job: Job) -> None:
         """The user wants to talk to that job."""
-        self._wanted_job = job.id
-        self.follow()
+        self._closed.discard(job.id)
+        talk = self._pane.rooms.get(job.id) or (self._open(job) if job.active else None)
+        if talk is not None:
+            self._pane.look_at(talk)
 
     def follow(self) -> None:
-        """Join the room that is wanted now, if it is another one."""
-        job = self._room_job()
-        talk = self._app.board_screen.talk
-        stays = talk.job_id == self._wanted_job != "" and not self._is_alive(talk.job_id)  # its end can be read
-        if job is None or job.id == talk.job_id or (stays and job.own):
+        """Open the rooms of jobs that the user or the workbench has started."""
+        state, own = self._app.board.state, self._app.board.own_job()
+        if self._wanted in state.jobs:
+            job, self._wanted = state.jobs[self._wanted], ""
+            self.join(job)
+            self._opened.set()
+        if own is None or own.id in self._closed or self._pane.rooms.get(own.id) is not None:
             return
-        talk.open(job)
-        self._app.board_screen.offer_talk()
-        self._app.run_worker(self._line.run(job, lambda: self._is_alive(job.id)), group="room", exclusive=True)
+        shown, talk = self._pane.rooms.shown, self._open(own)
+        # Its end can be read where it was wanted; but what belonged to the own job's place goes on there.
+        if shown is None or shown.job.id not in state.jobs or (shown.job.own and shown.over(state)):
+            self._pane.look_at(talk)
 
-    def _room_job(self) -> Job | None:
-        jobs = {job.id: job for job in self._app.board.state.active_jobs()}
-        mine = next((job for job in reversed(jobs.values()) if job.id in self._mine), None)
-        return jobs.get(self._wanted_job) or mine or self._app.board.own_job()
+    def _open(self, job: Job) -> Conversation:
+        pane, app = self._pane, self._app
+        for gone in pane.rooms.open(job, app.board.state):
+            self._leave(gone.job.id)
+        talk = pane.rooms.all[-1]
+        line = TalkLine(job, lambda: app.feed.connection, pane.post_message)
+        running = line.run(lambda: not talk.over(app.board.state))
+        self._lines[job.id] = line, app.run_worker(running, group="room")
+        app.board_screen.offer_talk()
+        return talk
 
-    def _is_alive(self, job_id: str) -> bool:
-        job = self._app.board.state.jobs.get(job_id)
-        return job is not None and job.active
+    def close(self, job_id: str) -> None:
+        """The user leaves a room; its job runs on."""
+        talk = self._pane.rooms.get(job_id)
+        if talk is None:
+            return
+        self._closed.add(job_id)
+        self._leave(job_id)
+        runs = "" if talk.over(self._app.board.state) else "; its job runs on, t on its process joins it again"
+        self._app.tell(f"left room {clean(talk.job.room_id, 60)}{runs}")
+        self._pane.close(talk)
 
-    async def say(self, text: str) -> None:
+    def _leave(self, job_id: str) -> None:
+        _, worker = self._lines.pop(job_id)
+        worker.cancel()
+
+    # --- what is said ---------------------------------------------------------------------------
+
+    async def say(self, job_id: str, text: str) -> None:
         """Say it; what could not be said comes back into the field."""
         try:
-            await self._line.say(text)
+            await self._say(job_id, text)
         except (WorkbenchError, OSError) as error:
             self._app.tell(str(error), "warning")
-            self._app.board_screen.talk.give_back(text)
+            self._pane.give_back(job_id, text)
+
+    async def _say(self, job_id: str, text: str) -> None:
+        if job_id not in self._lines:
+            raise WorkbenchError("no room is joined; n starts a job to talk to")
+        await self._lines[job_id][0].say(text)
+
+    def say_again(self) -> None:
+        """Say what was said before again: in the shown room, or to a new job where that one's has ended."""
+        talk, texts = self._pane.rooms.shown, tuple(self._pane.rooms.to_say_again(self._app.board.state))
+        if talk is not None and texts and self._again is None:
+            self._again = self._app.run_worker(self._say_again(talk, texts), group="again")
+
+    def stop_again(self) -> None:
+        """No more of it."""
+        if self._again is not None:
+            self._again.cancel()
+
+    async def _say_again(self, talk: Conversation, texts: tuple[str, ...]) -> None:
+        pane = self._pane
+        pane.again = (0, len(texts))
+
+        def tell(number: int) -> None:
+            pane.again = (number, len(texts))
+            pane.redraw()
+
+        try:
+            if talk.over(self._app.board.state):
+                talk = await self._new_room(talk)
+            await say_again(talk, texts, lambda text: self._say(talk.job.id, text), tell)
+        except (WorkbenchError, OSError) as error:
+            self._app.tell(str(error), "warning")
+        finally:
+            pane.again = self._again = None
+            pane.redraw()
+
+    async def _new_room(self, former: Conversation) -> Conversation:
+        """The room of a new job in the place of one that has ended."""
+        connection = self._app.feed.connection
+        if connection is None:
+            raise WorkbenchError("not connected to a supervisor")
+        job = await connection.dispatch(metadata=former.job.metadata)
+        self._opened.clear()
+        self.dispatched(str(job["id"]))
+        await self._opened.wait()
+        talk = self._pane.rooms.get(str(job["id"]))
+        if talk is None:
+            raise WorkbenchError("the new job has ended at once")
+        return talk
