@@ -17,7 +17,6 @@ from textual.screen import Screen
 
 from workbench.client.client import ClientError
 from workbench.model.errors import WorkbenchError
-from workbench.model.state import Job
 from workbench.tui.board import Board
 from workbench.tui.details import Details
 from workbench.tui.feed import Feed
@@ -42,6 +41,7 @@ from workbench.tui.plain_signs import PlainSigns
 from workbench.tui.pouring import Pouring
 from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
+from workbench.tui.risks import drain_done, end_question, kill_question, reload_question
 from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
 from workbench.tui.talking import Talking
@@ -90,6 +90,7 @@ class WorkbenchApp(App[ExitReport]):
         Binding("D", "drain", "Drain", tooltip="take no new jobs", id="worker.drain"),
         Binding("U", "admit", "Admit", tooltip="take jobs again", id="worker.admit"),
         Binding("R", "start_again", "Start again", tooltip="start the supervisor again", id="worker.start"),
+        Binding("R", "try_again", "Try again", tooltip="connect to the supervisor again at once", id="worker.try"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="show all keys", id="help"),
         Binding("q", "quit", "Quit", tooltip="leave; asks first when jobs are at risk", id="quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="leave", id="interrupt"),
@@ -210,6 +211,7 @@ class WorkbenchApp(App[ExitReport]):
 
     def _tick(self) -> None:
         """Ages grow also while nothing is heard."""
+        self.board.listen()
         if self.board_screen.is_mounted and time.monotonic() - self._shown_at >= TICK_S / 2:
             self._show()
 
@@ -346,26 +348,23 @@ class WorkbenchApp(App[ExitReport]):
         self._details.wanted(message)
 
     def action_end_job(self) -> None:
-        """Ask first, unless it is our own job or was asked already."""
+        """Ask it to end; asked first where somebody else needs it."""
         job = self._chosen.job
-        if job is None:
-            return
-        if job.own or job.asked:
-            self._ask(lambda link: link.end_job(job.id))
-        else:
-            self._confirm("End job", job_question(job), "End it", lambda: self._ask(lambda c: c.end_job(job.id)))
+        if job is not None:
+            self._confirm("End job", end_question(job), "End it", lambda: self._ask(lambda c: c.end_job(job.id)))
 
     def action_kill(self) -> None:
-        """Kill the selected process, after a question."""
+        """Kill the selected process; asked first when a job runs in it."""
         process, job = self._chosen.process, self._chosen.job
         if process is None or not process.pid:
             return
-        at_risk = f"1 job fails with it: {clean(job.id, 60)}" if job else "No job runs in it."
-        question = [f"Kill process {process.pid} and everything it started?", at_risk]
-        pid = process.pid
+        question, pid = kill_question(process, job), process.pid
         self._confirm("Kill process", question, "Kill it now", lambda: self._ask(lambda c: c.kill_process(pid)))
 
     def _confirm(self, title: str, question: list[str], words: str, act: Callable[[], None]) -> None:
+        if not question:  # nothing is at risk
+            act()
+            return
         from workbench.tui.screens.choice import ChoiceScreen
         from workbench.tui.widgets.choices import Choice
 
@@ -376,8 +375,9 @@ class WorkbenchApp(App[ExitReport]):
         self.push_screen(ChoiceScreen(self.board, title, question, [Choice("y", words, "yes")]), answered)
 
     def action_reload(self) -> None:
-        """Load the agent's code again."""
-        self._ask(lambda connection: connection.reload())
+        """Load the agent's code again; asked first when jobs of others start again with it."""
+        question = reload_question(self.board)
+        self._confirm("Reload", question, "Load it", lambda: self._ask(lambda connection: connection.reload()))
 
     def action_pin(self) -> None:
         """Keep the selected job on its code, or let newer code take it again."""
@@ -390,7 +390,7 @@ class WorkbenchApp(App[ExitReport]):
 
     def action_drain(self) -> None:
         """Take no new jobs."""
-        self._ask(lambda connection: connection.drain(), "no new jobs are taken; U takes them again")
+        self._ask(lambda connection: connection.drain(), drain_done(self.board))
 
     def action_admit(self) -> None:
         """Take jobs again."""
@@ -427,6 +427,10 @@ class WorkbenchApp(App[ExitReport]):
             self._show()
             self.run_worker(self._start_again(self._owner), group="start", exclusive=True)
 
+    def action_try_again(self) -> None:
+        """Do not wait for the next try to connect."""
+        self.feed.retry_now()
+
     async def _start_again(self, owner: OwnerLike) -> None:
         card = self.board_screen.ended
         try:
@@ -460,6 +464,8 @@ class WorkbenchApp(App[ExitReport]):
         linked = self.feed.connection is not None
         if action == "start_again":
             return self.leaving.gone is not None and not self.board_screen.ended.starting
+        if action == "try_again":
+            return self.board.retry_at is not None and not self.board.ended
         if action == "new_job":
             return linked and table is not None and table is self.board_screen.table
         if action == "reload":
@@ -472,8 +478,10 @@ class WorkbenchApp(App[ExitReport]):
             return linked and table is not None and table.process is not None and table.process.pid > 0
         if action == "detail":
             return table is not None and table is self.board_screen.table
-        if action in ("drain", "admit"):
-            return linked and self.board.state.worker.draining == (action == "admit")
+        if action == "drain":
+            return linked and not self.board.state.worker.draining
+        if action == "admit":
+            return linked and self.board.can_admit()
         return True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -505,12 +513,6 @@ def command_name(binding_id: str, tooltip: str) -> str:
     area = binding_id.partition(".")[0]
     words = tooltip.partition(";")[0]
     return f"{AREAS.get(area, area.capitalize())}: {words[:1].upper()}{words[1:]}"
-
-
-def job_question(job: Job) -> list[str]:
-    """What is about to end."""
-    room = f"It runs in room {clean(job.room_id, 60)}." if job.room_id else ""
-    return [f"End job {clean(job.id, 60)}?", f"{room} It is asked first, then cancelled.".strip()]
 
 
 __all__ = ["ExitReport", "Message", "WorkbenchApp"]
