@@ -81,7 +81,7 @@ class Conversations:
         if talk is None:
             return []
         if talk.over(state):
-            return talk.transcript.said_last()
+            return [] if state.worker.draining else talk.transcript.said_last()  # it takes a new job
         if before := talk.transcript.said_before():
             return before
         if talk.transcript.said_now():

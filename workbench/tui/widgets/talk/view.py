@@ -75,11 +75,14 @@ def entry_rows(entry: Entry, width: int) -> list[Line]:
     tone = "user" if entry.role == "user" else "plain"
     rows = [[*(first if index == 0 else [("   ", "")]), (text, tone)] for index, text in enumerate(texts)]
     if entry.latency_s is not None:
-        rows.append(fit([("   ", ""), (took(entry.latency_s, entry.whole_s), "faint")], width))
+        rows.append(fit([("   ", ""), (took(entry), "faint")], width))
     return rows
 
 
-def took(first_s: float, whole_s: float | None) -> str:
-    """How long a reply took; of one that grew, both its first words and the whole."""
-    first = fmt.millis(first_s * 1000)
-    return f"answered in {first}" if whole_s is None else f"first words {first}, whole {fmt.millis(whole_s * 1000)}"
+def took(reply: Entry) -> str:
+    """How long a reply took; of one that grows, its first words, and at last the whole."""
+    first = fmt.millis((reply.latency_s or 0.0) * 1000)
+    if not reply.partial and reply.whole_s is None:
+        return f"answered in {first}"
+    whole = f", whole {fmt.millis(reply.whole_s * 1000)}" if reply.whole_s is not None and not reply.partial else ""
+    return f"first words {first}{whole}"
