@@ -47,6 +47,8 @@ async def test_in_the_field_the_same_goes_with_alt(key: str, room: str) -> None:
         await stage.press("3", key)
         assert f"this is {room}" in stage.of("#talk-view")
         assert stage.talk.field.has_focus
+        assert "alt+→" in stage.offered
+        assert "]" not in stage.offered  # here it is a letter
 
 
 async def test_what_is_said_in_a_room_that_is_not_shown_is_counted_until_it_is_looked_at() -> None:

@@ -504,7 +504,7 @@ class WorkbenchApp(App[ExitReport]):
         yield from super().get_system_commands(screen)
 
 
-MOVES = ("move", "move_page", "scroll_rows", "shift")  # keys one holds, nothing to look for by name
+MOVES = ("move", "move_page", "scroll_rows", "shift", "recall")  # keys one holds, nothing to look for by name
 AREAS = {"go": "Screen", "zoom": "Screen", "back": "Screen", "interrupt": "Workbench", "quit": "Workbench"}
 
 

@@ -26,6 +26,7 @@ from workbench.tui.widgets.talk.rooms import Conversation, Conversations, Recall
 from workbench.tui.widgets.talk.view import TalkView
 
 SAY = "say something, Enter sends"
+NEXT, BEFORE = "show the next open room", "show the open room before"
 
 
 class TalkPane(Vertical):
@@ -33,23 +34,12 @@ class TalkPane(Vertical):
 
     BINDING_GROUP_TITLE = "Rooms"
     BINDINGS = [
+        Binding("right_square_bracket", "step(1)", "Next room", key_display="]", tooltip=NEXT, id="talk.next"),
         Binding(
-            "right_square_bracket,alt+right",
-            "step(1)",
-            "Next room",
-            key_display="]",
-            tooltip="show the next open room",
-            id="talk.next",
+            "left_square_bracket", "step(-1)", "Room before", False, key_display="[", tooltip=BEFORE, id="talk.before"
         ),
-        Binding(
-            "left_square_bracket,alt+left",
-            "step(-1)",
-            "Previous room",
-            show=False,
-            key_display="[",
-            tooltip="show the previous open room",
-            id="talk.previous",
-        ),
+        Binding("alt+right", "step(1)", "Next room", key_display="alt+→", tooltip=NEXT, id="talk.next"),
+        Binding("alt+left", "step(-1)", "Room before", False, key_display="alt+←", tooltip=BEFORE, id="talk.before"),
         Binding("w", "close", "Close room", tooltip="leave the shown room; its job runs on", id="talk.close"),
         Binding(
             "ctrl+r",
