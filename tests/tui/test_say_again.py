@@ -7,6 +7,7 @@ import pytest
 from tests.tui.demo_state import NOW, OWN_ROOM, demo_state, ended, job, message, process
 from tests.tui.fakes import FakeRoom, FakeSource
 from tests.tui.stage import Stage, fresh_state, staged
+from workbench.model import events as ev
 from workbench.tui import say_again
 
 NEWER = {"type": "attempt", "attempt": 2, "generation": 8}
@@ -124,6 +125,22 @@ async def test_esc_stops_it(keys: tuple[str, ...]) -> None:
         await stage.sees("Ctrl-r says these 2 again")  # both, although one was left out
 
 
+async def test_leaving_the_room_stops_it_too() -> None:
+    room = EchoRoom("a")
+    async with staged(source(room)) as stage:
+        await stage.until(lambda: stage.talk.joined, "the room is joined")
+        await say(stage, "one", "two")
+        room.at_once = False
+        room.tell(NEWER)
+        await stage.press("escape")
+        await stage.sees("Ctrl-r says these 2 again")
+        await stage.press("ctrl+r")
+        await stage.until(lambda: len(room.said) == 3, "the first is said")
+        await stage.press("w")
+        await stage.until(lambda: stage.talk.again is None, "it is stopped")
+        assert stage.talk.rooms.all == []
+
+
 async def test_an_agent_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(say_again, "SILENT_S", 0.1)
     room = EchoRoom("a")
@@ -187,6 +204,35 @@ async def test_a_job_that_took_the_place_of_the_one_that_failed_is_offered_the_s
         await stage.sees("Ctrl-r says this again")
         await stage.press("ctrl+r")
         await stage.until(lambda: next_room.said == ["one"], "it is said there")
+
+
+async def test_after_another_worker_took_over_its_own_job_is_offered_the_same() -> None:
+    room, next_room = EchoRoom("a"), EchoRoom("b")
+    made = source(room)
+    made.rooms["room-b"] = next_room
+    async with staged(made) as stage:
+        await stage.until(lambda: stage.talk.joined, "the room is joined")
+        await say(stage, "one", "two")
+        made.state = fresh_state()
+        made.state.worker.worker_id = "w-2"
+        for event in [*process(9, 41999, 6, NOW), *job("job-b", 9, NOW, room="room-b", own=True)]:
+            made.state.apply(event)
+        made.cut()
+        await stage.until(lambda: stage.talk.job_id == "job-b" and stage.talk.joined, "the new own job's room")
+        await stage.sees("Ctrl-r says these 2 again")
+        await stage.press("ctrl+r")
+        await stage.until(lambda: next_room.said == ["one", "two"], "both are said there")
+
+
+async def test_a_worker_that_takes_no_jobs_is_offered_nothing_for_a_job_that_has_ended() -> None:
+    room = EchoRoom("a")
+    async with staged(source(room)) as stage:
+        await stage.until(lambda: stage.talk.joined, "the room is joined")
+        await say(stage, "one")
+        await stage.happen(ended("job-own", NOW))
+        assert "Ctrl-r" in stage.of("#talk")
+        await stage.happen(ev.DrainStarted(at=NOW, why="asked", deadline_at=None))
+        assert "Ctrl-r" not in stage.of("#talk")
 
 
 async def test_a_refused_job_is_told_and_nothing_is_said() -> None:

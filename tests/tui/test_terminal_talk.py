@@ -123,6 +123,27 @@ def test_after_a_save_ctrl_r_says_it_again_and_the_new_code_answers(open_termina
     assert_restored(terminal)
 
 
+def test_a_drain_lists_what_is_left_and_the_screen_leaves_with_the_last_job(open_terminal: OpenTerminal) -> None:
+    terminal = start(open_terminal)
+    terminal.type("n")
+    terminal.until(lambda: terminal.text().count("● busy") == 2, "two jobs run")
+    other, own = jobs(terminal)
+    terminal.type("D")
+    terminal.sees("◐ draining: 2 jobs left", f"{other['id']}  ", "U takes them again")
+    assert asked(terminal, "/worker")["draining"] is True
+    terminal.type("U")
+    terminal.until(lambda: "draining: 2 jobs left" not in terminal.text(), "the card is gone")
+    assert asked(terminal, "/worker")["draining"] is False
+    terminal.type("q")
+    terminal.sees("Drain: take no new jobs")
+    terminal.type("d")
+    terminal.sees("◐ draining: 1 job left, 59:", "this closes when the last job has ended")
+    assert own["id"] not in [job["id"] for job in jobs(terminal) if job["status"] == "running"]
+    asked(terminal, f"/jobs/{other['id']}", "DELETE")
+    assert terminal.ended() == 0
+    assert_restored(terminal)
+
+
 def test_a_worker_that_stands_still_or_is_killed_under_attach_is_told(
     open_terminal: OpenTerminal, tmp_path: Path
 ) -> None:

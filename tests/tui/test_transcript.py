@@ -53,6 +53,14 @@ def test_a_reply_that_grows_is_timed_to_its_end_too() -> None:
     assert "".join(text for text, _ in entry_rows(said.entries[1], 60)[-1]).strip() == "first words 180ms, whole 1.2s"
 
 
+def test_a_reply_that_still_grows_tells_its_first_words_only() -> None:
+    said = told(
+        message("m1", "user", "hi", 10.0), message("1", "agent", "he", 10.18, partial=True),
+        message("1", "agent", "hell", 10.7, partial=True),
+    )  # fmt: skip
+    assert "".join(text for text, _ in entry_rows(said.entries[1], 60)[-1]).strip() == "first words 180ms"
+
+
 def test_the_median_is_of_first_words() -> None:
     assert told(message("1", "agent", "hello", 1)).median_s() is None
     said = told(*(message(*how) for n, took in enumerate((0.1, 0.2, 5.0)) for how in (

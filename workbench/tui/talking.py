@@ -26,8 +26,9 @@ class Talking:
         self._app = app
         self._lines: dict[str, Line] = {}
         self._closed: set[str] = set()
-        self._wanted = ""  # a job the user started: shown once the board knows it
+        self._wanted: list[str] = []  # jobs the user started: shown once the board knows them
         self._again: Worker[Any] | None = None
+        self._again_in: Conversation | None = None
         self._opened = asyncio.Event()
 
     @property
@@ -38,7 +39,7 @@ class Talking:
 
     def dispatched(self, job_id: str) -> None:
         """The user started a job: its room is joined once the board shows it."""
-        self._wanted = job_id
+        self._wanted.append(job_id)
         self.follow()
 
     def join(self, job: Job) -> None:
@@ -51,9 +52,9 @@ class Talking:
     def follow(self) -> None:
         """Open the rooms of jobs that the user or the workbench has started."""
         state, own = self._app.board.state, self._app.board.own_job()
-        if self._wanted in state.jobs:
-            job, self._wanted = state.jobs[self._wanted], ""
-            self.join(job)
+        for job_id in [job_id for job_id in self._wanted if job_id in state.jobs]:
+            self._wanted.remove(job_id)
+            self.join(state.jobs[job_id])
             self._opened.set()
         if own is None or own.id in self._closed or self._pane.rooms.get(own.id) is not None:
             return
@@ -80,6 +81,8 @@ class Talking:
             return
         self._closed.add(job_id)
         self._leave(job_id)
+        if talk is self._again_in:
+            self.stop_again()
         runs = "" if talk.over(self._app.board.state) else "; its job runs on, t on its process joins it again"
         self._app.tell(f"left room {clean(talk.job.room_id, 60)}{runs}")
         self._pane.close(talk)
@@ -125,11 +128,12 @@ class Talking:
         try:
             if talk.over(self._app.board.state):
                 talk = await self._new_room(talk)
+            self._again_in = talk
             await say_again(talk, texts, lambda text: self._say(talk.job.id, text), tell)
         except (WorkbenchError, OSError) as error:
             self._app.tell(str(error), "warning")
         finally:
-            pane.again = self._again = None
+            pane.again = self._again = self._again_in = None
             pane.redraw()
 
     async def _new_room(self, former: Conversation) -> Conversation:
@@ -138,9 +142,10 @@ class Talking:
         if connection is None:
             raise WorkbenchError("not connected to a supervisor")
         job = await connection.dispatch(metadata=former.job.metadata)
-        self._opened.clear()
         self.dispatched(str(job["id"]))
-        await self._opened.wait()
+        while str(job["id"]) in self._wanted:
+            self._opened.clear()
+            await self._opened.wait()
         talk = self._pane.rooms.get(str(job["id"]))
         if talk is None:
             raise WorkbenchError("the new job has ended at once")

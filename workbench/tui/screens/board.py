@@ -187,6 +187,7 @@ class BoardScreen(Screen[None]):
             self._go(pane)
         for bar in self.query(PaneBar):
             bar.redraw()
+        self.table.redraw()  # its cursor is another one where it has not the focus
 
     @on(PendingChanged)
     def _tried(self, event: PendingChanged) -> None:

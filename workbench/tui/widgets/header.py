@@ -90,7 +90,8 @@ def place_and_age(board: Board) -> Parts:
     if worker.url:
         parts.append((7, [(clean(worker.url, 80), "dim")]))
     if worker.started_at:
-        parts.append((8, [(f"up {fmt.age(board.clock() - worker.started_at)}", "faint")]))
+        known_at = board.stale_since if board.stale_since is not None else board.clock()
+        parts.append((8, [(f"up {fmt.age(known_at - worker.started_at)}", "faint")]))
     if board.title:
         parts.append((9, [(clean(board.title, 60), "faint")]))
     return parts

@@ -59,6 +59,7 @@ class TalkPane(Vertical):
         self._recall = Recall()
         self._board: Board | None = None
         self._queued = False
+        self._could: list[bool | None] = []
 
     def compose(self) -> ComposeResult:
         """The parts."""
@@ -116,6 +117,10 @@ class TalkPane(Vertical):
         self.query_one(PaneBar).tell(*told(board, talk))
         for row in (RoomBar, ReportLine, AgainLine):
             self.query_one(row).show(board)
+        can = [self.check_action(action, ()) for action in ("step", "close", "again", "stop")]
+        if can != self._could:
+            self._could = can
+            self.refresh_bindings()
         words = SAY
         if talk is not None and talk.over(board.state):
             words = "the job has ended; Esc, then n starts another"
