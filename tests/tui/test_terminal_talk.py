@@ -88,7 +88,7 @@ def test_two_rooms_are_talked_to_and_each_hears_only_its_own(open_terminal: Open
     assert heard(terminal, own) == ["first stream"]
     assert heard(terminal, other) == ["first to the other"]
     terminal.type("\x1b")
-    terminal.sees("w Close room")
+    terminal.sees("] Next room")
     terminal.type("]")
     terminal.sees("first: to the other")
     terminal.type("w")

@@ -40,7 +40,9 @@ class TalkPane(Vertical):
         ),
         Binding("alt+right", "step(1)", "Next room", key_display="alt+→", tooltip=NEXT, id="talk.next"),
         Binding("alt+left", "step(-1)", "Room before", False, key_display="alt+←", tooltip=BEFORE, id="talk.before"),
-        Binding("w", "close", "Close room", tooltip="leave the shown room; its job runs on", id="talk.close"),
+        Binding(
+            "w", "close", "Close room", show=False, tooltip="leave the shown room; its job runs on", id="talk.close"
+        ),
         Binding(
             "ctrl+r",
             "again",
