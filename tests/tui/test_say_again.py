@@ -191,6 +191,42 @@ async def test_after_the_end_of_its_job_it_is_said_to_a_new_one() -> None:
         assert words(stage)[:2] == ["one", "a 1"]
 
 
+async def test_a_job_that_ends_on_older_code_is_left_to_it_and_a_new_one_hears_it() -> None:
+    room, next_room = EchoRoom("a"), EchoRoom("b")
+    made = source(EchoRoom("own"))
+    made.rooms["job-88a0"], made.rooms["room-new"] = room, next_room
+    async with staged(made) as stage:
+        await stage.press(*"j" * 3, "t")
+        await stage.until(lambda: stage.talk.joined, "the room is joined")
+        await stage.press("escape")
+        await say(stage, "one", "two")
+        assert "Ctrl-r" not in stage.text()
+        served = ev.ReloadDone(at=NOW, generation=8, took_ms=1.0, start_method="zygote", start_method_why="")
+        await stage.happen(served)
+        await stage.sees("Ctrl-r says these 2 again to a new job")
+        await stage.press("ctrl+r")
+        await stage.asked("dispatch")
+        await stage.happen(*process(9, 41999, 8, NOW), *job("job-new", 9, NOW, room="room-new"))
+        await stage.until(lambda: next_room.said == ["one", "two"], "both are said there")
+        assert room.said == ["one", "two"]
+
+
+async def test_what_was_said_in_a_strangers_room_is_not_offered() -> None:
+    made = source(EchoRoom("own"))
+    made.rooms["job-88a0"] = EchoRoom("a")
+    made.rooms["job-88a0"].tell(message("m1", "user", "a stranger's words", NOW))
+    async with staged(made) as stage:
+        await stage.press(*"j" * 3, "t")
+        await stage.sees("a stranger's words")
+        made.rooms["job-88a0"].tell(NEWER)
+        await stage.sees("generation 8 from here")
+        assert "Ctrl-r" not in stage.text()
+        await stage.happen(ended("job-88a0", NOW))
+        await stage.press("ctrl+r")
+        assert "Ctrl-r" not in stage.of("#talk")
+        assert made.asked == []
+
+
 async def test_a_job_that_took_the_place_of_the_one_that_failed_is_offered_the_same() -> None:
     room, next_room = EchoRoom("a"), EchoRoom("b")
     made = source(room)

@@ -36,6 +36,7 @@ async def both(stage: Stage) -> None:
     await stage.sees("first words 180ms, whole 1.2s")
     stage.source.rooms[OWN_ROOM].tell(message("2.2", "agent", "Is there anything else?", NOW))
     await stage.sees(f"{OWN_ROOM} +1")
+    stage.talk.rooms.shown.spoken = True  # it was said from here
 
 
 @SIZES

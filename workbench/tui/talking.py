@@ -105,9 +105,11 @@ class Talking:
         if job_id not in self._lines:
             raise WorkbenchError("no room is joined; n starts a job to talk to")
         await self._lines[job_id][0].say(text)
+        if (talk := self._pane.rooms.get(job_id)) is not None:
+            talk.spoken = True
 
     def say_again(self) -> None:
-        """Say what was said before again: in the shown room, or to a new job where that one's has ended."""
+        """Say what was said before again: in the shown room, or to a new job where that one cannot answer."""
         talk, texts = self._pane.rooms.shown, tuple(self._pane.rooms.to_say_again(self._app.board.state))
         if talk is not None and texts and self._again is None:
             self._again = self._app.run_worker(self._say_again(talk, texts), group="again")
@@ -126,7 +128,7 @@ class Talking:
             pane.redraw()
 
         try:
-            if talk.over(self._app.board.state):
+            if talk.past(self._app.board.state):
                 talk = await self._new_room(talk)
             self._again_in = talk
             await say_again(talk, texts, lambda text: self._say(talk.job.id, text), tell)
@@ -137,7 +139,7 @@ class Talking:
             pane.redraw()
 
     async def _new_room(self, former: Conversation) -> Conversation:
-        """The room of a new job in the place of one that has ended."""
+        """The room of a new job, with the metadata of the former."""
         connection = self._app.feed.connection
         if connection is None:
             raise WorkbenchError("not connected to a supervisor")

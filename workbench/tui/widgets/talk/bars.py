@@ -105,4 +105,6 @@ class AgainLine(Card):
         if not offered:
             return []
         words = "says this again" if offered == 1 else f"says these {offered} again"
+        if self._rooms.shown is not None and self._rooms.shown.past(board.state):
+            words += " to a new job"
         return [fit([(" Ctrl-r ", "accent"), (words, "faint")], width)]

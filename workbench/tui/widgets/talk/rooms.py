@@ -16,6 +16,7 @@ class Conversation:
 
     Attributes:
         unread: what the agent said there while another conversation was shown.
+        spoken: whether this terminal has said something there.
         draft: what stands in the field, not sent yet.
         rows: how many the view drew of it last, and `back`, how many of them it is scrolled back.
         heard: set whenever the room says anything, or is joined or left.
@@ -25,6 +26,7 @@ class Conversation:
     transcript: Transcript = field(default_factory=Transcript)
     joined: bool = False
     unread: int = 0
+    spoken: bool = False
     draft: str = ""
     rows: int = 0
     back: int = 0
@@ -34,6 +36,14 @@ class Conversation:
         """Its job has ended, or belonged to a supervisor that is gone."""
         job = state.jobs.get(self.job.id)
         return job is None or not job.active
+
+    def past(self, state: State) -> bool:
+        """It is over, or newer code serves and its job ends on the older: only another job can answer as new."""
+        job = state.jobs.get(self.job.id)
+        if job is None or not job.active:
+            return True
+        moves = (job.own or state.reload.jobs == "restart") and not job.pinned
+        return not moves and job.generation is not None and job.generation < state.worker.generation
 
 
 @dataclass(slots=True)
@@ -76,24 +86,32 @@ class Conversations:
         return self.all[(self.all.index(self.shown) + by) % len(self.all)]
 
     def to_say_again(self, state: State) -> list[str]:
-        """What the shown conversation's user could say again: to newer code, or after a job's end."""
+        """What could be said again after the shown conversation: to newer code, or to a new job.
+
+        Only what is the user's own to repeat: words in a stranger's room are not.
+        """
         talk = self.shown
         if talk is None:
             return []
-        if talk.over(state):
-            return [] if state.worker.draining else talk.transcript.said_last()  # it takes a new job
+        if talk.past(state):
+            return talk.transcript.said_last() if repeatable(talk) and not state.worker.draining else []
         if before := talk.transcript.said_before():
-            return before
+            return before if repeatable(talk) else []
         if talk.transcript.said_now():
             return []
-        ended = [other for other in self.all[: self.all.index(talk)] if other.over(state)]
-        return next((said for other in reversed(ended) if (said := other.transcript.said_last())), [])
+        past = [other for other in self.all[: self.all.index(talk)] if other.over(state) and repeatable(other)]
+        return next((said for other in reversed(past) if (said := other.transcript.said_last())), [])
 
     def offers(self, state: State) -> list[str]:
         """The same, as long as nobody has said anything else here."""
         talk = self.shown
-        fresh = talk is not None and (talk.over(state) or not talk.transcript.said_now())
+        fresh = talk is not None and (talk.past(state) or not talk.transcript.said_now())
         return self.to_say_again(state) if fresh else []
+
+
+def repeatable(talk: Conversation) -> bool:
+    """The user talked there."""
+    return talk.job.own or talk.spoken
 
 
 @dataclass(slots=True)
