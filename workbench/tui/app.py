@@ -15,7 +15,6 @@ from textual.filter import NoColor
 from textual.message import Message
 from textual.screen import Screen
 
-from workbench.client.client import ClientError
 from workbench.model.errors import WorkbenchError
 from workbench.tui.board import Board
 from workbench.tui.details import Details
@@ -307,16 +306,7 @@ class WorkbenchApp(App[ExitReport]):
 
     def action_new_job(self) -> None:
         """Start a job, and join its room."""
-        self._ask(self._dispatch)
-
-    async def _dispatch(self, connection: Connection) -> None:
-        try:
-            job = await connection.dispatch()
-        except ClientError as refused:
-            if "reason" not in refused.body:
-                raise
-            raise WorkbenchError(f"job refused, {refused.body['reason']}: {refused}") from None
-        self.talking.dispatched(str(job["id"]))
+        self._ask(self.talking.start_job)
 
     def action_talk(self) -> None:
         """Join the selected job's room; without one, go to the conversation there is."""

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from textual.worker import Worker
 
+from workbench.client.client import ClientError
 from workbench.model.errors import WorkbenchError
 from workbench.model.state import Job
 from workbench.tui.lines import clean
 from workbench.tui.say_again import say_again
+from workbench.tui.source import Connection
 from workbench.tui.talk_line import TalkLine
 from workbench.tui.widgets.talk.rooms import Conversation
 
@@ -37,10 +39,21 @@ class Talking:
 
     # --- rooms ----------------------------------------------------------------------------------
 
-    def dispatched(self, job_id: str) -> None:
-        """The user started a job: its room is joined once the board shows it."""
-        self._wanted.append(job_id)
+    async def start_job(self, connection: Connection, metadata: dict[str, Any] | None = None) -> str:
+        """Start a job for the user, whose room is joined once the board shows it; its id.
+
+        Raises:
+            WorkbenchError: it was refused, with the reason.
+        """
+        try:
+            job = await connection.dispatch(metadata=metadata)
+        except ClientError as refused:
+            if "reason" not in refused.body:
+                raise
+            raise WorkbenchError(f"job refused, {refused.body['reason']}: {refused}") from None
+        self._wanted.append(str(job["id"]))
         self.follow()
+        return str(job["id"])
 
     def join(self, job: Job) -> None:
         """The user wants to talk to that job."""
@@ -143,12 +156,11 @@ class Talking:
         connection = self._app.feed.connection
         if connection is None:
             raise WorkbenchError("not connected to a supervisor")
-        job = await connection.dispatch(metadata=former.job.metadata)
-        self.dispatched(str(job["id"]))
-        while str(job["id"]) in self._wanted:
+        job_id = await self.start_job(connection, former.job.metadata)
+        while job_id in self._wanted:
             self._opened.clear()
             await self._opened.wait()
-        talk = self._pane.rooms.get(str(job["id"]))
+        talk = self._pane.rooms.get(job_id)
         if talk is None:
             raise WorkbenchError("the new job has ended at once")
         return talk
