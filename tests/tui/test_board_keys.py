@@ -82,10 +82,22 @@ async def test_K_names_what_is_lost_and_kills_after_a_yes() -> None:
         await stage.asked("kill_process", 41203)
 
 
-async def test_K_says_when_no_job_runs_in_the_process() -> None:
+async def test_K_asks_nothing_where_no_job_runs() -> None:
     async with staged() as stage:
         await stage.press(*"j" * IDLE, "K")
-        await stage.sees("No job runs in it.")
+        await stage.asked("kill_process", 41260)
+
+
+async def test_r_asks_first_when_the_jobs_of_others_start_again_with_it() -> None:
+    source = FakeSource(demo_state())
+    source.state.reload.jobs = "restart"
+    source.state.apply(ev.JobPinned(at=NOW, id="job-8857", pinned=True))
+    async with staged(source) as stage:
+        await stage.press("r")
+        await stage.sees("2 jobs of others start again on it")
+        assert source.asked == []
+        await stage.press("y")
+        await stage.asked("reload")
 
 
 async def test_a_question_can_be_answered_with_arrows_and_enter() -> None:

@@ -46,9 +46,7 @@ async def test_a_stall_comes_before_everything_else_in_the_status_line() -> None
         await stage.happen(ev.DrainStarted(at=NOW, why="asked", deadline_at=NOW + 61))
         assert "process 41202 stands still for 4.2s at stuck.py:21 in on_turn" in stage.of("#status")
         await stage.happen(ev.ProcessResumed(at=NOW, id=2))
-        assert "draining: 4 jobs left, cut in 1:01" in stage.of("#status")
-        await stage.happen(ev.DrainCancelled(at=NOW))
-        assert "draining" not in stage.of("#status")
+        assert "stands still" not in stage.of("#status")
 
 
 async def test_lines_that_the_supervisor_dropped_are_told() -> None:

@@ -8,6 +8,7 @@ from tests.tui.demo_state import NOW, SOCKET, demo_state, ended, job, process
 from tests.tui.fakes import FakeOwner, FakeSource
 from tests.tui.stage import Stage, fresh_state, staged
 from workbench.client.owner import Ended
+from workbench.model import events as ev
 from workbench.tui.screens.choice import ChoiceScreen
 
 GONE = Ended(0, None, [])
@@ -72,6 +73,21 @@ async def test_s_stops_and_the_screen_waits_for_the_end() -> None:
         assert (await stage.left()).reason == "stopped"
 
 
+async def test_the_screen_says_how_long_the_jobs_have_until_they_are_killed() -> None:
+    now = NOW
+    async with staged(FakeSource(demo_state()), FakeOwner()) as stage:
+        await until_watched(stage)
+        stage.app.board.clock = lambda: now
+        await stage.press("q", "s")
+        await stage.sees("killed in 5s")
+        now += 3.5
+        await stage.sees("killed in 2s")
+        now += 2
+        await stage.sees("being killed")
+        stage.owner.end(GONE)
+        await stage.left()
+
+
 async def test_K_while_it_stops_kills_everything() -> None:
     async with staged(FakeSource(demo_state()), FakeOwner()) as stage:
         await until_watched(stage)
@@ -88,6 +104,8 @@ async def test_d_drains_stays_usable_and_leaves_with_the_last_job() -> None:
         assert stage.owner.orders == ["drain"]
         assert stage.app.screen is stage.app.board_screen
         await stage.tells("this closes when the last job has ended")
+        await stage.happen(ev.DrainStarted(at=NOW, why="the workbench was closed", deadline_at=NOW + 3600))
+        assert "this closes when the last job has ended" in stage.of("#drain")
         await stage.press("q")
         await stage.sees("Stop now")
         assert "Drain: take no new jobs" not in stage.text()

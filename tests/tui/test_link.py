@@ -2,12 +2,18 @@
 
 import dataclasses
 
+import pytest
+
 from tests.tui.demo_state import NOW, demo_state, log_lines
 from tests.tui.fakes import FakeOwner, FakeSource
 from tests.tui.stage import Stage, fresh_state, screen_strips, staged
 from workbench.client.address import Address
+from workbench.client.client import Frame
 from workbench.client.owner import Ended
 from workbench.model import events as ev
+from workbench.tui import feed
+from workbench.tui.board import Board
+from workbench.tui.widgets.header import admission
 
 KILLED = Ended(None, "SIGKILL", ["its last words"])
 
@@ -145,7 +151,50 @@ async def test_who_only_looks_is_not_offered_to_start_anything() -> None:
     async with staged() as stage:
         stage.source.cut(reachable=False)
         await stage.sees("stale")
-        assert "R" not in stage.offered
+        await stage.press("R")
+        assert "Start again" not in stage.text()
+        assert stage.app.leaving.gone is None
+
+
+async def test_R_tries_again_at_once_while_the_link_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "FIRST_RETRY_S", 1000.0)
+    async with staged() as stage:
+        assert "Try again" not in stage.text()
+        stage.source.cut(reachable=False)
+        await stage.until(lambda: stage.app.board.retry_at is not None, "it waits for the next try")
+        await stage.sees("reconnecting in 16:40")
+        await stage.sees("R Try again")
+        stage.source.reachable = True
+        await stage.press("R")
+        await stage.sees("● READY")
+        assert "Try again" not in stage.text()
+
+
+def test_the_next_try_is_told_where_one_waits_for_it() -> None:
+    board = Board(lambda: NOW)
+    board.take(Frame(demo_state(), snapshot=True))
+    board.lose("nobody listens")
+    board.retry_at = NOW + 4.5
+    assert admission(board)[0][1] == [("✗ stale 0s, reconnecting in 4s", "bad")]
+    board.retry_at = NOW + 0.25
+    assert admission(board)[0][1] == [("✗ stale 0s, reconnecting", "bad")]
+
+
+def test_a_supervisor_that_says_nothing_any_more_is_silent_until_it_says_something() -> None:
+    now = NOW
+    board = Board(lambda: now)
+    board.listen()
+    assert board.stale_since is None  # nothing was heard yet
+    board.take(Frame(demo_state(), snapshot=True))
+    now += 4
+    board.listen()
+    assert board.stale_since is None
+    now += 3
+    board.listen()
+    assert admission(board)[0][1] == [("✗ silent for 7s", "bad")]
+    board.take(Frame(demo_state()))
+    assert board.stale_since is None
+    assert not board.silent
 
 
 async def test_the_card_of_a_broken_save_comes_and_goes_by_itself() -> None:

@@ -16,12 +16,19 @@ from tests.tui.test_log_rows import TRACEBACK
 from workbench.client.load.plan import Plan
 from workbench.client.load.run import LoadRun
 from workbench.client.owner import Ended
+from workbench.tui import feed
 from workbench.tui.preferences import Preferences
 from workbench.tui.theme import LIGHT, SAFE
 
 Act = Callable[[Stage], Awaitable[Any]]
 Picture = Callable[..., None]
 LAST_LINES = ["the worker serves generation 7", "MemoryError", "a bug of ours: MemoryError()"]
+
+
+@pytest.fixture(autouse=True)
+def no_countdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next try to connect is never so far away that a picture would depend on the moment."""
+    monkeypatch.setattr(feed, "LONGEST_RETRY_S", feed.FIRST_RETRY_S)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ NOT_CONTROLLING = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 OWN = {"m", "H", "?h", "?l", "?$p", ">u", "<u", "?u", "\x1b]22;default\x07"}
 
 
-def assert_restored(terminal: Terminal) -> None:
+def assert_restored(terminal: Terminal, may_ring: bool = False) -> None:
     """The terminal is as it was before: own screen, cursor, modes, line discipline; and nothing is left running."""
     raw = bytes(terminal.raw)
     assert terminal.after == terminal.before
@@ -38,7 +38,7 @@ def assert_restored(terminal: Terminal) -> None:
     assert raw.rindex(b"\x1b[?1049l") > raw.rindex(b"\x1b[?1049h")
     assert raw.rindex(b"\x1b[?25h") > raw.rindex(b"\x1b[?25l")
     assert raw.count(b"\x1b[>") == raw.count(b"\x1b[<")
-    assert control_bytes(raw) <= {b"\r", b"\n"}
+    assert control_bytes(raw) <= {b"\r", b"\n"} | ({b"\x07"} if may_ring else set())
     assert sequences(raw) <= OWN, sequences(raw) - OWN
     wait_until(lambda: not tagged(terminal.tag), "nothing of it is left")
 

@@ -35,13 +35,13 @@ WorkerJob(entrypoint, options=Options(agent_id=EVIL[:1] + "gent")).start()
 """
 
 
-def asked(terminal: Terminal, path: str) -> Any:
+def asked(terminal: Terminal, path: str, method: str = "GET") -> Any:
     """What the worker answers to a GET."""
 
     async def ask() -> Any:
         socket = terminal.folder / "workbench" / f".{terminal.supervisor().pid}.socket"
         async with Client(Address(path=str(socket))) as client:
-            return await client.request("GET", path)
+            return await client.request(method, path)
 
     return asyncio.run(ask())
 

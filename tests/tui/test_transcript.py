@@ -43,6 +43,61 @@ def test_the_first_words_of_a_reply_are_timed_and_only_they() -> None:
     assert [entry.latency_s for entry in said.entries] == [None, 0.5, None]
 
 
+def test_a_reply_that_grows_is_timed_to_its_end_too() -> None:
+    said = told(
+        message("m1", "user", "hi", 10.0), message("1", "agent", "he", 10.18, partial=True),
+        message("1", "agent", "hell", 10.7, partial=True), message("1", "agent", "hello", 11.2),
+        message("1", "agent", "hello", 11.2),  # as a line that was joined again tells it
+    )  # fmt: skip
+    assert said.entries[1].whole_s == pytest.approx(1.2)
+    assert "".join(text for text, _ in entry_rows(said.entries[1], 60)[-1]).strip() == "first words 180ms, whole 1.2s"
+
+
+def test_a_reply_that_still_grows_tells_its_first_words_only() -> None:
+    said = told(
+        message("m1", "user", "hi", 10.0), message("1", "agent", "he", 10.18, partial=True),
+        message("1", "agent", "hell", 10.7, partial=True),
+    )  # fmt: skip
+    assert "".join(text for text, _ in entry_rows(said.entries[1], 60)[-1]).strip() == "first words 180ms"
+
+
+def test_the_median_is_of_first_words() -> None:
+    assert told(message("1", "agent", "hello", 1)).median_s() is None
+    said = told(*(message(*how) for n, took in enumerate((0.1, 0.2, 5.0)) for how in (
+        (f"m{n}", "user", "hi", 10.0 * n), (f"{n}", "agent", "hello", 10.0 * n + took),
+    )))  # fmt: skip
+    assert said.median_s() == pytest.approx(0.2)
+
+
+def test_what_was_forgotten_does_not_come_again_when_the_history_is_told_again() -> None:
+    news = [message(str(n), "agent", str(n), n) for n in range(KEPT + 20)]
+    said = told(*news, *news[20:])
+    assert [entry.id for entry in said.entries] == [str(n) for n in range(20, KEPT + 20)]
+
+
+def test_what_was_said_is_told_apart_by_the_code_it_was_said_to() -> None:
+    newer: dict[str, Any] = {"type": "attempt", "attempt": 2, "generation": 2}
+    said = told(message("m1", "user", "one", 1), message("1", "agent", "1", 2), message("m2", "user", "two", 3))
+    assert (said.said_now(), said.said_before()) == (["one", "two"], [])
+    said.take(newer)
+    assert (said.said_now(), said.said_before()) == ([], ["one", "two"])
+    said.take({**newer, "attempt": 3})
+    assert said.said_before() == ["one", "two"]
+    said.take(message("m3", "user", "three", 4))
+    assert (said.said_now(), said.said_before()) == (["three"], ["one", "two"])
+
+
+def test_what_is_said_again_counts_as_a_whole_and_once() -> None:
+    said = told(message("m1", "user", "stray", 1))
+    said.mark_again(("one", "two"))
+    said.take(message("m2", "user", "one", 2))
+    assert said.said_now() == ["one", "two"]
+    said.take(message("m3", "user", "two", 3))
+    said.take(message("m4", "user", "three", 4))
+    assert said.said_now() == ["one", "two", "three"]
+    assert said.entries[1].lines == ["2 messages said again from here"]
+
+
 def test_a_reply_older_than_its_question_took_no_time() -> None:
     said = told(message("m1", "user", "hi", 10.0), message("1", "agent", "hello", 9.0))
     assert said.entries[1].latency_s == 0.0

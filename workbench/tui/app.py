@@ -15,9 +15,7 @@ from textual.filter import NoColor
 from textual.message import Message
 from textual.screen import Screen
 
-from workbench.client.client import ClientError
 from workbench.model.errors import WorkbenchError
-from workbench.model.state import Job
 from workbench.tui.board import Board
 from workbench.tui.details import Details
 from workbench.tui.feed import Feed
@@ -33,6 +31,7 @@ from workbench.tui.messages import (
     LoadEndWanted,
     LoadWanted,
     OpenWanted,
+    RoomCloseWanted,
     SayWanted,
     StackWanted,
     SupervisorEnded,
@@ -43,9 +42,10 @@ from workbench.tui.plain_signs import PlainSigns
 from workbench.tui.pouring import Pouring
 from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
+from workbench.tui.risks import drain_done, end_question, kill_question, reload_question
 from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
-from workbench.tui.talk_line import TalkLine
+from workbench.tui.talking import Talking
 from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
 from workbench.tui.tuner import Tuner
 
@@ -91,6 +91,7 @@ class WorkbenchApp(App[ExitReport]):
         Binding("D", "drain", "Drain", tooltip="take no new jobs", id="worker.drain"),
         Binding("U", "admit", "Admit", tooltip="take jobs again", id="worker.admit"),
         Binding("R", "start_again", "Start again", tooltip="start the supervisor again", id="worker.start"),
+        Binding("R", "try_again", "Try again", tooltip="connect to the supervisor again at once", id="worker.try"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="show all keys", id="help"),
         Binding("q", "quit", "Quit", tooltip="leave; asks first when jobs are at risk", id="quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="leave", id="interrupt"),
@@ -128,12 +129,10 @@ class WorkbenchApp(App[ExitReport]):
         self.leaving = Leaving(self, owner)
         self.pouring = Pouring(source, self.board, self.tell)
         self._details = Details(self)
-        self._line = TalkLine(lambda: self.feed.connection, lambda news: self.board_screen.talk.post_message(news))
         self.tuner = Tuner(
             self.board, lambda: self.feed.connection, lambda: source.local, self.tell, self.post_message, self._show
         )
-        self._mine: set[str] = set()
-        self._wanted_job = ""
+        self.talking = Talking(self)
         self._shown_at = 0.0
         self._unwatch: Callable[[], None] | None = None
         self.board_screen = BoardScreen(self.board)
@@ -203,7 +202,7 @@ class WorkbenchApp(App[ExitReport]):
         """Draw what is new."""
         self.board_screen.logs.add(message.records)
         self._show()
-        self._choose_room()
+        self.talking.follow()
 
     def on_link_lost(self, message: LinkLost) -> None:
         """Say that everything shown is old."""
@@ -219,6 +218,7 @@ class WorkbenchApp(App[ExitReport]):
 
     def _tick(self) -> None:
         """Ages grow also while nothing is heard."""
+        self.board.listen()
         if self.board_screen.is_mounted and time.monotonic() - self._shown_at >= TICK_S / 2:
             self._show()
 
@@ -229,37 +229,21 @@ class WorkbenchApp(App[ExitReport]):
         if self.screen is not self.board_screen and hasattr(self.screen, "show"):
             self.screen.show(self.board)
 
-    # --- talk -----------------------------------------------------------------------------------
-
-    def _choose_room(self) -> None:
-        job = self._room_job()
-        talk = self.board_screen.talk
-        stays = talk.job_id == self._wanted_job != "" and not self._is_alive(talk.job_id)  # its end can be read
-        if job is None or job.id == talk.job_id or (stays and job.own):
-            return
-        talk.open(job)
-        self.board_screen.offer_talk()
-        self.run_worker(self._line.run(job, lambda: self._is_alive(job.id)), group="room", exclusive=True)
-
-    def _room_job(self) -> Job | None:
-        jobs = {job.id: job for job in self.board.state.active_jobs()}
-        mine = next((job for job in reversed(jobs.values()) if job.id in self._mine), None)
-        return jobs.get(self._wanted_job) or mine or self.board.own_job()
-
-    def _is_alive(self, job_id: str) -> bool:
-        job = self.board.state.jobs.get(job_id)
-        return job is not None and job.active
-
     def on_say_wanted(self, message: SayWanted) -> None:
-        """Say it; what could not be said comes back into the field."""
-        self.run_worker(self._say(message.text), group="say")
+        """Say it in its room."""
+        self.run_worker(self.talking.say(message.job_id, message.text), group="say")
 
-    async def _say(self, text: str) -> None:
-        try:
-            await self._line.say(text)
-        except (WorkbenchError, OSError) as error:
-            self.tell(str(error), "warning")
-            self.board_screen.talk.give_back(text)
+    def on_say_again_wanted(self) -> None:
+        """Say what was said before again."""
+        self.talking.say_again()
+
+    def on_say_again_stopped(self) -> None:
+        """No more of it."""
+        self.talking.stop_again()
+
+    def on_room_close_wanted(self, message: RoomCloseWanted) -> None:
+        """Leave a room."""
+        self.talking.close(message.job_id)
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -330,24 +314,13 @@ class WorkbenchApp(App[ExitReport]):
 
     def action_new_job(self) -> None:
         """Start a job, and join its room."""
-        self._ask(self._dispatch)
-
-    async def _dispatch(self, connection: Connection) -> None:
-        try:
-            job = await connection.dispatch()
-        except ClientError as refused:
-            if "reason" not in refused.body:
-                raise
-            raise WorkbenchError(f"job refused, {refused.body['reason']}: {refused}") from None
-        self._mine.add(str(job["id"]))
-        self._wanted_job = str(job["id"])
+        self._ask(self.talking.start_job)
 
     def action_talk(self) -> None:
         """Join the selected job's room; without one, go to the conversation there is."""
         job = self._chosen.job
         if job is not None:
-            self._wanted_job = job.id
-            self._choose_room()
+            self.talking.join(job)
         self.board_screen.action_go("talk")
 
     # --- one process ----------------------------------------------------------------------------
@@ -372,26 +345,23 @@ class WorkbenchApp(App[ExitReport]):
         self._details.wanted(message)
 
     def action_end_job(self) -> None:
-        """Ask first, unless it is our own job or was asked already."""
+        """Ask it to end; asked first where somebody else needs it."""
         job = self._chosen.job
-        if job is None:
-            return
-        if job.own or job.asked:
-            self._ask(lambda link: link.end_job(job.id))
-        else:
-            self._confirm("End job", job_question(job), "End it", lambda: self._ask(lambda c: c.end_job(job.id)))
+        if job is not None:
+            self._confirm("End job", end_question(job), "End it", lambda: self._ask(lambda c: c.end_job(job.id)))
 
     def action_kill(self) -> None:
-        """Kill the selected process, after a question."""
+        """Kill the selected process; asked first when a job runs in it."""
         process, job = self._chosen.process, self._chosen.job
         if process is None or not process.pid:
             return
-        at_risk = f"1 job fails with it: {clean(job.id, 60)}" if job else "No job runs in it."
-        question = [f"Kill process {process.pid} and everything it started?", at_risk]
-        pid = process.pid
+        question, pid = kill_question(process, job), process.pid
         self._confirm("Kill process", question, "Kill it now", lambda: self._ask(lambda c: c.kill_process(pid)))
 
     def _confirm(self, title: str, question: list[str], words: str, act: Callable[[], None]) -> None:
+        if not question:  # nothing is at risk
+            act()
+            return
         from workbench.tui.screens.choice import ChoiceScreen
         from workbench.tui.widgets.choices import Choice
 
@@ -402,8 +372,9 @@ class WorkbenchApp(App[ExitReport]):
         self.push_screen(ChoiceScreen(self.board, title, question, [Choice("y", words, "yes")]), answered)
 
     def action_reload(self) -> None:
-        """Load the agent's code again."""
-        self._ask(lambda connection: connection.reload())
+        """Load the agent's code again; asked first when jobs of others start again with it."""
+        question = reload_question(self.board)
+        self._confirm("Reload", question, "Load it", lambda: self._ask(lambda connection: connection.reload()))
 
     def action_pin(self) -> None:
         """Keep the selected job on its code, or let newer code take it again."""
@@ -416,7 +387,7 @@ class WorkbenchApp(App[ExitReport]):
 
     def action_drain(self) -> None:
         """Take no new jobs."""
-        self._ask(lambda connection: connection.drain(), "no new jobs are taken; U takes them again")
+        self._ask(lambda connection: connection.drain(), drain_done(self.board))
 
     def action_admit(self) -> None:
         """Take jobs again."""
@@ -427,7 +398,8 @@ class WorkbenchApp(App[ExitReport]):
         from workbench.tui.screens.help import HelpScreen, group_of
 
         nodes = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
-        nodes += [self.board_screen.talk.view, self.board_screen.tune.view, self.board_screen.load.view]
+        nodes += [self.board_screen.talk.view, self.board_screen.talk]
+        nodes += [self.board_screen.tune.view, self.board_screen.load.view]
         if self._chosen is not self.board_screen.table:
             nodes = [self.screen, self]
         groups = []
@@ -451,6 +423,10 @@ class WorkbenchApp(App[ExitReport]):
             self.board_screen.ended.starting = True
             self._show()
             self.run_worker(self._start_again(self._owner), group="start", exclusive=True)
+
+    def action_try_again(self) -> None:
+        """Do not wait for the next try to connect."""
+        self.feed.retry_now()
 
     async def _start_again(self, owner: OwnerLike) -> None:
         card = self.board_screen.ended
@@ -504,6 +480,8 @@ class WorkbenchApp(App[ExitReport]):
         linked = self.feed.connection is not None
         if action == "start_again":
             return self.leaving.gone is not None and not self.board_screen.ended.starting
+        if action == "try_again":
+            return self.board.retry_at is not None and not self.board.ended
         if action == "new_job":
             return linked and table is not None and table is self.board_screen.table
         if action == "reload":
@@ -516,8 +494,10 @@ class WorkbenchApp(App[ExitReport]):
             return linked and table is not None and table.process is not None and table.process.pid > 0
         if action == "detail":
             return table is not None and table is self.board_screen.table
-        if action in ("drain", "admit"):
-            return linked and self.board.state.worker.draining == (action == "admit")
+        if action == "drain":
+            return linked and not self.board.state.worker.draining
+        if action == "admit":
+            return linked and self.board.can_admit()
         return True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -540,7 +520,7 @@ class WorkbenchApp(App[ExitReport]):
         yield from super().get_system_commands(screen)
 
 
-MOVES = ("move", "move_page", "scroll_rows", "shift")  # keys one holds, nothing to look for by name
+MOVES = ("move", "move_page", "scroll_rows", "shift", "recall")  # keys one holds, nothing to look for by name
 AREAS = {"go": "Screen", "zoom": "Screen", "back": "Screen", "interrupt": "Workbench", "quit": "Workbench"}
 
 
@@ -549,12 +529,6 @@ def command_name(binding_id: str, tooltip: str) -> str:
     area = binding_id.partition(".")[0]
     words = tooltip.partition(";")[0]
     return f"{AREAS.get(area, area.capitalize())}: {words[:1].upper()}{words[1:]}"
-
-
-def job_question(job: Job) -> list[str]:
-    """What is about to end."""
-    room = f"It runs in room {clean(job.room_id, 60)}." if job.room_id else ""
-    return [f"End job {clean(job.id, 60)}?", f"{room} It is asked first, then cancelled.".strip()]
 
 
 __all__ = ["ExitReport", "Message", "WorkbenchApp"]

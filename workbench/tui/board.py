@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.client.load.run import LoadRun
 
 NOTES_KEPT = 200
+SILENT_FROM_S = 5.0  # measurements come several times a second
 
 
 @dataclass(slots=True)
@@ -32,6 +33,9 @@ class Board:
     known: bool = False
     stale_since: float | None = None
     stale_why: str = ""
+    retry_at: float | None = None  # when it is connected to again
+    silent: bool = False  # old because nothing comes, although the stream has not ended
+    heard_at: float = 0.0
     ended: bool = False  # the supervisor that this terminal owns is gone
     worker_id: str = ""
     tuning: Tuning = field(default_factory=Tuning)
@@ -41,7 +45,8 @@ class Board:
 
     def take(self, frame: Frame) -> None:
         """Fold one frame."""
-        self.state, self.known, self.stale_since = frame.state, True, None
+        self.state, self.known, self.heard_at = frame.state, True, self.clock()
+        self.stale_since, self.retry_at, self.silent = None, None, False
         if frame.snapshot:
             self._begin(frame.state)
         if frame.event is not None:
@@ -60,7 +65,12 @@ class Board:
         """The stream ended: from here on everything shown is old."""
         if self.stale_since is None:
             self.stale_since = self.clock()
-        self.stale_why = why
+        self.stale_why, self.silent = why, False
+
+    def listen(self) -> None:
+        """The stream has not ended, but a supervisor that stands still says nothing either."""
+        if self.known and self.stale_since is None and self.clock() - self.heard_at >= SILENT_FROM_S:
+            self.stale_since, self.stale_why, self.silent = self.heard_at, "the supervisor stands still", True
 
     def _begin(self, state: State) -> None:
         if state.worker.worker_id != self.worker_id:
@@ -88,6 +98,10 @@ class Board:
     def can_pin(self, job: Job) -> bool:
         """Whether newer code would take the job, or only does not because it is pinned already."""
         return job.active and (job.own or job.pinned or self.state.reload.jobs == "restart")
+
+    def can_admit(self) -> bool:
+        """Whether jobs can be taken again: a drain with a deadline is an ending."""
+        return self.state.worker.draining and self.state.worker.drain_deadline_at is None
 
     def idle_target(self) -> int:
         """Idle processes wanted now: fewer where running jobs leave no room."""

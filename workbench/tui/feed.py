@@ -44,11 +44,14 @@ class Feed:
             self._wake.clear()
             heard = await self._follow()
             delay_s = FIRST_RETRY_S if heard else min(delay_s * 2, LONGEST_RETRY_S)
+            self._board.retry_at = self._board.clock() + delay_s
             try:
                 async with asyncio.timeout(delay_s):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+            finally:
+                self._board.retry_at = None
 
     def retry_now(self) -> None:
         """Do not wait for the next try."""

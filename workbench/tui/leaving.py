@@ -47,6 +47,7 @@ class Leaving:
         elif answer == "drain":
             self.stage = "draining"
             self._owner.drain()
+            self._app.board_screen.drain.leaving = True
             self._app.tell("no new jobs; this closes when the last job has ended")
         elif answer == "release":
             self._release(self._owner)
@@ -84,6 +85,7 @@ class Leaving:
     def started(self) -> None:
         """The supervisor runs again."""
         self.gone, self.stage = None, ""
+        self._app.board_screen.drain.leaving = False
 
 
 def ended_report(ended: "Ended") -> ExitReport:

@@ -36,14 +36,14 @@ class SupervisorEnded(Message):
 
 @dataclass
 class RoomJoined(Message):
-    """The talk pane is in the room of this job."""
+    """The room of this job is joined."""
 
     job_id: str
 
 
 @dataclass
 class RoomSaid(Message):
-    """Something from the joined room, as it came."""
+    """Something from a joined room, as it came."""
 
     job_id: str
     news: dict[str, Any]
@@ -51,17 +51,41 @@ class RoomSaid(Message):
 
 @dataclass
 class RoomLeft(Message):
-    """The room's line closed; `why` is empty when the room simply ended."""
+    """The room's line closed."""
 
     job_id: str
-    why: str
+
+
+@dataclass
+class RoomLook(Message):
+    """Show the conversation with this job."""
+
+    job_id: str
+
+
+@dataclass
+class RoomCloseWanted(Message):
+    """Leave the room of this job and forget what was said there."""
+
+    job_id: str
 
 
 @dataclass
 class SayWanted(Message):
-    """Say `text` in the joined room."""
+    """Say `text` in the room of this job."""
 
+    job_id: str
     text: str
+
+
+@dataclass
+class SayAgainWanted(Message):
+    """Say what was said before again."""
+
+
+@dataclass
+class SayAgainStopped(Message):
+    """Say no more of it."""
 
 
 @dataclass

@@ -14,19 +14,22 @@ RETRY_S = 0.4
 
 
 class TalkLine:
-    """At most one joined room. `connection` gives the present connection, if there is one."""
+    """One room. `connection` gives the present connection, if there is one."""
 
-    def __init__(self, connection: Callable[[], Connection | None], post: Callable[[Message], object]) -> None:
-        self._connection, self._post = connection, post
+    def __init__(
+        self, job: Job, connection: Callable[[], Connection | None], post: Callable[[Message], object]
+    ) -> None:
+        self._job, self._connection, self._post = job, connection, post
         self._room: RoomLink | None = None
 
-    async def run(self, job: Job, alive: Callable[[], bool]) -> None:
+    async def run(self, alive: Callable[[], bool]) -> None:
         """Stay in the job's room while the job is alive."""
         while alive():
-            why = await self._stay(job)
-            self._room = None
-            self._post(RoomLeft(job.id, why))
-            if not why:
+            ended = await self._stay()
+            if self._room is not None:
+                self._room = None
+                self._post(RoomLeft(self._job.id))
+            if ended:
                 return
             await asyncio.sleep(RETRY_S)
 
@@ -34,25 +37,25 @@ class TalkLine:
         """Say something.
 
         Raises:
-            WorkbenchError: no room is joined.
+            WorkbenchError: the room is not joined.
         """
         if self._room is None:
             raise WorkbenchError("no room is joined; n starts a job to talk to")
         await self._room.send(text)
 
-    async def _stay(self, job: Job) -> str:
-        """Until the room ends (the empty string) or the line breaks (why)."""
+    async def _stay(self) -> bool:
+        """Until the room ends (True) or the line breaks."""
         connection = self._connection()
         if connection is None:
-            return "not connected"
+            return False
         try:
-            async with connection.room(job.room_id) as room:
+            async with connection.room(self._job.room_id) as room:
                 self._room = room
-                self._post(RoomJoined(job.id))
+                self._post(RoomJoined(self._job.id))
                 async for news in room:
-                    self._post(RoomSaid(job.id, news))
+                    self._post(RoomSaid(self._job.id, news))
                     if news.get("type") == "ended":
-                        return ""
-        except (WorkbenchError, OSError) as error:
-            return str(error) or type(error).__name__
-        return "the line broke"
+                        return True
+        except (WorkbenchError, OSError):
+            return False  # it is tried again; the bar says that the room is not joined
+        return False

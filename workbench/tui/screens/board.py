@@ -10,6 +10,7 @@ from workbench.tui.board import Board
 from workbench.tui.layout import CLASSES, WHOLE, layout_of, shown_of, tabs_of
 from workbench.tui.messages import PaneWanted, PendingChanged
 from workbench.tui.widgets.cards import EndedCard, ReloadCard
+from workbench.tui.widgets.drain_card import DrainCard
 from workbench.tui.widgets.events_pane import EventsPane
 from workbench.tui.widgets.gauges.jobs import JobsPanel
 from workbench.tui.widgets.gauges.load import LoadGauge
@@ -92,6 +93,7 @@ class BoardScreen(Screen[None]):
         yield SlotPane(id="processes")
         yield EndedCard(id="ended", classes="card")
         yield ReloadCard(id="reload", classes="card")
+        yield DrainCard(id="drain", classes="card")
         with Container(id="lower"):
             yield LogPane(id="logs")
             with Container(id="side"):
@@ -113,7 +115,7 @@ class BoardScreen(Screen[None]):
     def show(self, board: Board) -> None:
         """Draw every pane from the board; each repaints what changed."""
         self.set_class(board.stale_since is not None, "-stale")
-        for shown in (Header, LoadGauge, MemoryGauge, PoolPanel, JobsPanel, EndedCard, ReloadCard):
+        for shown in (Header, LoadGauge, MemoryGauge, PoolPanel, JobsPanel, EndedCard, ReloadCard, DrainCard):
             self.query_one(shown).show(board)
         self.set_class(any(card.display for card in self.query(".card")), "-card")
         for pane in (self.query_one(SlotPane), self.logs, self.talk, self.query_one(EventsPane)):
@@ -155,6 +157,11 @@ class BoardScreen(Screen[None]):
         """The card of a supervisor that is gone."""
         return self.query_one(EndedCard)
 
+    @property
+    def drain(self) -> DrainCard:
+        """The card of a drain."""
+        return self.query_one(DrainCard)
+
     # --- places ---------------------------------------------------------------------------------
 
     def on_resize(self, event: events.Resize) -> None:
@@ -181,6 +188,7 @@ class BoardScreen(Screen[None]):
             self._go(pane)
         for bar in self.query(PaneBar):
             bar.redraw()
+        self.table.redraw()  # its cursor is another one where it has not the focus
 
     @on(PendingChanged)
     def _tried(self, event: PendingChanged) -> None:

@@ -5,20 +5,27 @@ from textual.binding import Binding
 from textual.screen import ModalScreen
 
 from workbench.model.text import plural
+from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, clean, fit
 from workbench.tui.widgets.line_widget import LineWidget
 
 SHOWN = 8
+KILLED_AFTER_S = 5.0  # the supervisor's own bound, where `close_timeout` is not less
 
 
 class StoppingList(LineWidget):
-    """The jobs and processes that have not ended yet."""
+    """The jobs and processes that have not ended yet, and how long they still have."""
+
+    kill_at: float | None = None
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         jobs = board.state.active_jobs()
         lines: list[Line] = [[(f"{plural(len(jobs), 'job')}, {len(board.state.processes)} processes left", "strong")]]
+        if jobs and self.kill_at is not None:
+            left = self.kill_at - board.clock()
+            lines[0].append((f"   killed in {fmt.age(left + 0.99)}" if left > 0 else "   being killed", "warn"))
         for job in jobs[:SHOWN]:
             asked = f"  {clean(job.asked, 20)}" if job.asked else ""
             lines.append(fit([("● ", "busy"), (clean(job.id, 40), "plain"), (asked, "warn")], width))
@@ -42,6 +49,9 @@ class StoppingScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """First look."""
+        close_s = self._board.state.option("close_timeout")
+        close_s = KILLED_AFTER_S if close_s is None else min(KILLED_AFTER_S, float(close_s))
+        self.query_one(StoppingList).kill_at = self._board.clock() + close_s
         self.query_one(StoppingList).border_title = "Stopping"
         self.show(self._board)
 

@@ -32,7 +32,14 @@ def unknown(board: Board) -> Line:
     """Nothing was ever heard."""
     if board.stale_since is None:
         return [("◌ connecting", "info")]
-    return [("✗ no supervisor answers, trying again", "bad"), (f"  {clean(board.stale_why, 80)}", "dim")]
+    words = f"✗ no supervisor answers, trying again{next_try(board)}"
+    return [(words, "bad"), (f"  {clean(board.stale_why, 80)}", "dim")]
+
+
+def next_try(board: Board) -> str:
+    """When it is connected to again, where that is worth a figure."""
+    left = board.retry_at - board.clock() if board.retry_at is not None else 0.0
+    return f" in {fmt.age(left)}" if left >= 1 else ""
 
 
 def admission(board: Board) -> Parts:
@@ -42,7 +49,7 @@ def admission(board: Board) -> Parts:
         return [(0, [("✗ ENDED", "bad")]), (5, [("R starts the supervisor again", "dim")])]
     if board.stale_since is not None:
         gone = fmt.age(now - board.stale_since)
-        words = f"✗ stale {gone}, reconnecting"
+        words = f"✗ silent for {gone}" if board.silent else f"✗ stale {gone}, reconnecting{next_try(board)}"
         return [(0, [(words, "bad")]), (6, [(cut(clean(board.stale_why), LONGEST_REASON), "dim")])]
     look = admission_look(board.state)
     reason = (cut(clean(worker.why), LONGEST_REASON), "dim" if look.tone == "good" else look.tone)
@@ -83,7 +90,8 @@ def place_and_age(board: Board) -> Parts:
     if worker.url:
         parts.append((7, [(clean(worker.url, 80), "dim")]))
     if worker.started_at:
-        parts.append((8, [(f"up {fmt.age(board.clock() - worker.started_at)}", "faint")]))
+        known_at = board.stale_since if board.stale_since is not None else board.clock()
+        parts.append((8, [(f"up {fmt.age(known_at - worker.started_at)}", "faint")]))
     if board.title:
         parts.append((9, [(clean(board.title, 60), "faint")]))
     return parts

@@ -71,5 +71,8 @@ def _rank(action: str) -> int:
     return ORDER.index(action) if action in ORDER else -1
 
 
+CHARACTERS = {"slash": "/", "question_mark": "?", "left_square_bracket": "[", "right_square_bracket": "]"}
+
+
 def _character(key: str) -> str | None:
-    return key if len(key) == 1 else {"slash": "/", "question_mark": "?"}.get(key)
+    return key if len(key) == 1 else CHARACTERS.get(key)

@@ -1,6 +1,5 @@
 """The line above the keys: the last thing that went wrong, or that nothing did."""
 
-from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, Span, clean, spread
@@ -35,11 +34,6 @@ def standing(board: Board) -> Line:
     if reload.step == "loading" and reload.detail:
         return [(f"◌ loading generation {reload.generation} stands at {clean(reload.detail, 160)}", "info")]
     worker = board.state.worker
-    if worker.draining:
-        left = plural(len(board.state.active_jobs()), "job")
-        until = worker.drain_deadline_at
-        cut = f", cut in {fmt.age(until - board.clock())}" if until is not None else ""
-        return [(f"◐ draining: {left} left{cut}", "warn"), ("   U admits again", "dim")]
     if worker.status == "over_load":
         return over_load(board)
     if worker.degraded or worker.held_why:

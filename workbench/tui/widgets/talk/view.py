@@ -4,8 +4,9 @@ from textual.binding import Binding
 
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
-from workbench.tui.lines import Line, wrap
+from workbench.tui.lines import Line, fit, wrap
 from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.talk.rooms import Conversation
 from workbench.tui.widgets.talk.transcript import Entry, Transcript
 
 SIGNS = {"user": "›", "agent": "◆"}
@@ -25,38 +26,32 @@ class TalkView(LineWidget, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.transcript = Transcript()
+        self.talk: Conversation | None = None
         self.hint: list[Line] = []
-        self._back = 0
-        self._count = 0
-        self._queued = False
 
-    def redraw_soon(self) -> None:
-        """Draw once for however many words came together."""
-        if not self._queued:
-            self._queued = True
-            self.call_later(self._drawn_at_last)
-
-    def _drawn_at_last(self) -> None:
-        self._queued = False
-        self.redraw()
+    @property
+    def transcript(self) -> Transcript:
+        """What was said in the shown conversation."""
+        return self.talk.transcript if self.talk is not None else Transcript()
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         rows = [row for entry in self.transcript.entries for row in entry_rows(entry, width)]
-        if not rows:
+        if not rows or self.talk is None:
             return [[], *self.hint]
-        if self._back:
-            self._back = max(self._back + len(rows) - self._count, 0)
-        self._count = len(rows)
-        self._back = min(self._back, max(len(rows) - height, 0))
-        end = len(rows) - self._back
+        talk = self.talk
+        if talk.back:
+            talk.back = max(talk.back + len(rows) - talk.rows, 0)
+        talk.rows = len(rows)
+        talk.back = min(talk.back, max(len(rows) - height, 0))
+        end = len(rows) - talk.back
         return rows[max(end - height, 0) : end]
 
     def action_scroll_rows(self, rows: int) -> None:
         """Go back in the conversation, or forth."""
-        self._back = max(self._back + rows, 0)
-        self.redraw()
+        if self.talk is not None:
+            self.talk.back = max(self.talk.back + rows, 0)
+            self.redraw()
 
     def on_mouse_scroll_up(self) -> None:
         """The wheel goes back."""
@@ -80,5 +75,14 @@ def entry_rows(entry: Entry, width: int) -> list[Line]:
     tone = "user" if entry.role == "user" else "plain"
     rows = [[*(first if index == 0 else [("   ", "")]), (text, tone)] for index, text in enumerate(texts)]
     if entry.latency_s is not None:
-        rows.append([("   ", ""), (f"answered in {fmt.millis(entry.latency_s * 1000)}", "faint")])
+        rows.append(fit([("   ", ""), (took(entry), "faint")], width))
     return rows
+
+
+def took(reply: Entry) -> str:
+    """How long a reply took; of one that grows, its first words, and at last the whole."""
+    first = fmt.millis((reply.latency_s or 0.0) * 1000)
+    if not reply.partial and reply.whole_s is None:
+        return f"answered in {first}"
+    whole = f", whole {fmt.millis(reply.whole_s * 1000)}" if reply.whole_s is not None and not reply.partial else ""
+    return f"first words {first}{whole}"

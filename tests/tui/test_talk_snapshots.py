@@ -1,0 +1,80 @@
+"""Pictures of the talk with several rooms, of what is said again, and of a drain."""
+
+import pytest
+
+from tests.tui.demo_state import NOW, OWN_ROOM, chat, demo_state, log_lines, message
+from tests.tui.fakes import FakeRoom, FakeSource
+from tests.tui.stage import Stage
+from tests.tui.test_snapshots import Picture, picture, talking
+from workbench.model import events as ev
+
+__all__ = ["picture"]
+
+SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids="{0[0]}x{0[1]}".format)
+OTHER = "job-88a0"
+
+
+def rich() -> FakeSource:
+    """A worker with everything going on, a conversation with its own job, and one with another."""
+    source = FakeSource(demo_state(), log_lines())
+    source.rooms[OWN_ROOM] = FakeRoom(chat())
+    source.rooms[OTHER] = FakeRoom(
+        [
+            message("1.1", "agent", "Good evening. Which order is it about?", NOW - 90),
+            message("m1", "user", "how do I fix a flat?", NOW - 60),
+            message("1.2", "agent", "Five steps. 1. Take the wheel out", NOW - 59.82, partial=True),
+            message("1.2", "agent", "Five steps. 1. Take the wheel out and lift one side of the tyre.", NOW - 58.8),
+        ]
+    )
+    return source
+
+
+async def both(stage: Stage) -> None:
+    """Both rooms are open, the other one is shown, and the own one says something more."""
+    await talking(stage)
+    await stage.press(*"j" * 3, "t")
+    await stage.sees("first words 180ms, whole 1.2s")
+    stage.source.rooms[OWN_ROOM].tell(message("2.2", "agent", "Is there anything else?", NOW))
+    await stage.sees(f"{OWN_ROOM} +1")
+    stage.talk.rooms.shown.spoken = True  # it was said from here
+
+
+@SIZES
+def test_two_rooms_and_a_reply_that_was_streamed(picture: Picture, size: tuple[int, int]) -> None:
+    picture(size, rich(), both)
+
+
+@SIZES
+def test_what_can_be_said_again(picture: Picture, size: tuple[int, int]) -> None:
+    async def reloaded(stage: Stage) -> None:
+        await both(stage)
+        stage.source.rooms[OTHER].tell({"type": "attempt", "attempt": 2, "generation": 7})
+        await stage.sees("Ctrl-r says this again")
+
+    picture(size, rich(), reloaded)
+
+
+@SIZES
+def test_what_is_being_said_again(picture: Picture, size: tuple[int, int]) -> None:
+    async def sending(stage: Stage) -> None:
+        await both(stage)
+        stage.source.rooms[OTHER].tell({"type": "attempt", "attempt": 2, "generation": 7})
+        await stage.sees("Ctrl-r says this again")
+        await stage.press("ctrl+r")
+        await stage.sees("sending 1 of 1 again")
+        stage.source.rooms[OTHER].tell(message("m2", "user", "how do I fix a flat?", NOW - 2))
+        stage.source.rooms[OTHER].tell(message("2.1", "agent", "Bring it to us, ", NOW - 1.5, partial=True))
+        await stage.sees("Bring it to us")
+
+    picture(size, rich(), sending)
+
+
+@SIZES
+def test_a_drain_with_a_deadline(picture: Picture, size: tuple[int, int]) -> None:
+    async def drain(stage: Stage) -> None:
+        await talking(stage)
+        await stage.happen(ev.ProcessResumed(at=NOW, id=2))
+        await stage.happen(ev.DrainStarted(at=NOW, why="SIGTERM received", deadline_at=NOW + 3552))
+        await stage.sees("59:12 until they are cut")
+
+    picture(size, rich(), drain)
