@@ -78,6 +78,9 @@ async def stage(sample: str, size: tuple[int, int], *flags: str) -> AsyncIterato
             it = Stage(app, pilot, client, agent)
             await it.until(lambda: app.board_screen.talk.joined)
             yield it
+            app.exit()
+            assert app._task is not None
+            await asyncio.wait([app._task])  # as in real life, no message is handled once the widgets go
         os.kill(owner.pid, signal.SIGKILL)
         await owner.wait()
         os.chdir(ROOT)
@@ -142,10 +145,70 @@ async def memory(it: Stage) -> None:
     await it.rest(6)
 
 
+async def process(it: Stage) -> None:
+    """All about a process that stands still."""
+    await stalled(it)
+    await it.pilot.press("i")
+    await it.until(lambda: "stuck.py" in screen_text(it))
+    await it.pilot.press("s")
+    await it.rest(3)
+
+
+async def logs(it: Stage) -> None:
+    """A traceback that was opened, and a search."""
+    await it.client.dispatch("caller-1", force=True)
+    await it.rest(2)
+    await it.client.request("POST", "/rooms/caller-1/messages", {"text": "hello"})
+    await it.client.request("POST", "/rooms/caller-1/messages", {"text": "raise"})
+    await it.until(lambda: any(job.status == "failed" for job in it.app.board.state.jobs.values()))
+    await it.rest(2)
+    await it.pilot.press("2", "e")
+    await it.rest(0.5)
+    await it.pilot.press("E", "enter", "ctrl+f", *"boom", "enter")
+    await it.rest(1)
+
+
+async def tune(it: Stage) -> None:
+    """Values that are tried, with their marks on the gauges."""
+    await it.client.dispatch("caller-1", force=True)
+    await it.client.set_options({"max_processes": 8})
+    await it.client.set_options({"drain_timeout": 600.0}, 600.0)
+    await it.rest(4)
+    it.app.board_screen.tune_option("memory_warn_mb")
+    await it.pilot.press("minus", "minus", "minus")
+    it.app.board_screen.tune_option("load_threshold")
+    await it.pilot.press("plus", "plus")
+    await it.rest(1)
+
+
+async def load(it: Stage) -> None:
+    """Jobs poured in."""
+    await it.pilot.press("6")
+    await it.rest(1)
+    await it.pilot.press("g")
+    await it.rest(3.5)
+
+
+async def light(it: Stage) -> None:
+    """The same by day."""
+    it.app.theme = "workbench-light"
+    await talk(it)
+
+
+def screen_text(it: Stage) -> str:
+    """What stands on the screen on top."""
+    return "\n".join("".join(segment.text for segment in strip) for strip in it.app.screen._compositor.render_strips())
+
+
 SCENES: dict[str, tuple[str, tuple[int, int], tuple[str, ...], Callable[[Stage], Awaitable[None]]]] = {
     "workbench": ("bot.py", (120, 40), ("--num-idle-processes=2", "--max-processes=6"), talk),
     "broken-save": ("bot.py", (120, 40), (), broken),
     "stalled": ("stuck.py", (120, 40), (), stalled),
+    "process": ("stuck.py", (120, 40), ("--ping-timeout=60",), process),
+    "logs": ("crashy.py", (120, 40), (), logs),
+    "tune": ("bot.py", (120, 40), (), tune),
+    "load": ("bot.py", (120, 40), ("--load-threshold=inf", "--num-idle-processes=3"), load),
+    "light": ("bot.py", (120, 40), ("--num-idle-processes=2", "--max-processes=6"), light),
     "memory": ("leaky.py", (120, 40), (), memory),
     "small": ("bot.py", (80, 24), (), talk),
     "large": ("bot.py", (200, 60), ("--num-idle-processes=2", "--max-processes=8"), talk),

@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from workbench.cli import main
-from workbench.client.load.plan import Plan, make_plan, rate_of, seconds_of, whole_of
+from workbench.client.load.plan import Plan, make_plan, rate_of, span_of, whole_of
 from workbench.client.load.result import Result, percentile
 from workbench.model.errors import UsageError
 from workbench.tui.load_words import count_rows, figure_rows, verdict
@@ -60,7 +60,7 @@ def test_what_is_not_said_has_its_usual_value() -> None:
     ("text", "seconds"), [("30", 30.0), ("30s", 30.0), ("500ms", 0.5), ("2m", 120.0), ("1.5h", 5400.0), (" 1 s ", 1.0)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert seconds_of(text, "it") == pytest.approx(seconds)
+    assert span_of(text, "it") == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("text", "rate"), [("5", 5.0), ("5/s", 5.0), ("300/m", 5.0), ("0.5", 0.5)])
@@ -76,7 +76,7 @@ def test_what_is_no_rate_duration_or_number_is_refused(text: str) -> None:
         whole_of(text, "it")
     if text != "0/s":
         with pytest.raises(UsageError):
-            seconds_of(text, "it")
+            span_of(text, "it")
 
 
 def test_what_others_cancelled_and_what_failed_is_not_good() -> None:

@@ -195,3 +195,15 @@ async def test_the_palette_names_each_action_once_by_area_verb_and_object() -> N
         assert not any("Next" in title for title in ours)
         await start.callback()
         await stage.asked("dispatch")
+
+
+async def test_the_palette_leads_to_every_option_and_every_look() -> None:
+    async with staged() as stage:
+        found = {command.title: command for command in stage.app.get_system_commands(stage.app.screen)}
+        assert {f"Options: Change {name}" for name in stage.app.board.state.options} <= found.keys()
+        found["Options: Change memory_limit_mb"].callback()
+        await stage.settle()
+        assert stage.app.board_screen.tune.view.option == "memory_limit_mb"
+        assert "kill a job at this much memory" in stage.of("#tune")
+        found["Screen: Use the safe theme"].callback()
+        assert stage.app.theme == SAFE.name

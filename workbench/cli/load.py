@@ -15,7 +15,7 @@ from workbench.cli.request import metadata_of
 from workbench.client.address import Address, resolve
 from workbench.client.client import Client, ClientError
 from workbench.client.knock import knock
-from workbench.client.load.plan import Plan, make_plan, rate_of, seconds_of, whole_of
+from workbench.client.load.plan import Plan, make_plan, rate_of, span_of, whole_of
 from workbench.client.load.run import LoadRun
 from workbench.model.errors import UsageError
 from workbench.model.text import clean_text
@@ -44,7 +44,7 @@ def run_load(parsed: Namespace) -> int:
 
 
 def _plan(parsed: Namespace) -> Plan:
-    duration_s = 0.0 if parsed.duration is None else seconds_of(parsed.duration, "--duration")
+    duration_s = 0.0 if parsed.duration is None else span_of(parsed.duration, "--duration")
     if parsed.duration is not None and not duration_s:
         raise UsageError("--duration must be longer than nothing")
     return make_plan(
@@ -52,7 +52,7 @@ def _plan(parsed: Namespace) -> Plan:
         rate_per_s=None if parsed.rate is None else rate_of(parsed.rate),
         burst=None if parsed.burst is None else whole_of(parsed.burst, "--burst"),
         concurrency=0 if parsed.concurrency is None else whole_of(parsed.concurrency, "--concurrency"),
-        duration_s=duration_s, hold_s=seconds_of(parsed.hold, "--hold"), say=_lines(parsed),
+        duration_s=duration_s, hold_s=span_of(parsed.hold, "--hold"), say=_lines(parsed),
         metadata=metadata_of(parsed.metadata), room_prefix=parsed.room_prefix or "", force=parsed.force,
         retry=parsed.retry,
     )  # fmt: skip

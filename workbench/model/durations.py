@@ -3,16 +3,22 @@
 import math
 import re
 
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION = re.compile(r"\s*(\d{1,9}(?:\.\d{1,3})?)\s*([smh])\s*")
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+DURATION = re.compile(r"\s*(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|m|h)?\s*")
 DURATION_WORDS = "a number with s, m or h behind it: 30s, 10m, 2h"
 DAY_S = 86_400.0
 
 
-def seconds_of(text: str) -> float | None:
-    """The seconds that `30s`, `10m` or `2h` mean; None when it means nothing."""
+def seconds_of(text: str, *, bare: bool = False) -> float | None:
+    """The seconds that `30s`, `10m` or `2h` mean; None when it means nothing.
+
+    Args:
+        bare: a number alone is seconds.
+    """
     found = DURATION.fullmatch(text)
-    return float(found[1]) * UNITS[found[2]] if found else None
+    if found is None or not (found[2] or bare):
+        return None
+    return float(found[1]) * UNITS[found[2] or "s"]
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual import events, on
@@ -501,34 +500,11 @@ class WorkbenchApp(App[ExitReport]):
         return True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: every action that makes sense now, then Textual's own."""
-        commands: dict[str, SystemCommand] = {}
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if not (binding.id and binding.tooltip and active.enabled) or binding.action.partition("(")[0] in MOVES:
-                continue
-            name = command_name(binding.id, binding.tooltip)
-            words = f"{binding.tooltip} (key {self.get_key_display(binding)})"
-            run = partial(self.run_action, binding.action, active.node)
-            commands.setdefault(name, SystemCommand(name, words, run))  # one, however many keys it has
-        yield from commands.values()
-        yield SystemCommand(
-            "Screen: Draw with plain ASCII signs, or no longer",
-            "for terminals and fonts without drawing characters",
-            self.action_toggle_ascii,
-        )
+        """What the palette offers, then Textual's own."""
+        from workbench.tui.palette import commands
+
+        yield from commands(self, list(screen.active_bindings.values()))
         yield from super().get_system_commands(screen)
-
-
-MOVES = ("move", "move_page", "scroll_rows", "shift", "recall")  # keys one holds, nothing to look for by name
-AREAS = {"go": "Screen", "zoom": "Screen", "back": "Screen", "interrupt": "Workbench", "quit": "Workbench"}
-
-
-def command_name(binding_id: str, tooltip: str) -> str:
-    """`area: Verb object`, from the binding's name and the first clause of what it does."""
-    area = binding_id.partition(".")[0]
-    words = tooltip.partition(";")[0]
-    return f"{AREAS.get(area, area.capitalize())}: {words[:1].upper()}{words[1:]}"
 
 
 __all__ = ["ExitReport", "Message", "WorkbenchApp"]

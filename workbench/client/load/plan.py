@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.model.durations import UNITS, seconds_of
 from workbench.model.errors import UsageError
 from workbench.model.text import ROOM_ID, ROOM_ID_WORDS
 
@@ -13,8 +14,6 @@ DEFAULT_JOBS = 20
 DEFAULT_RATE = 5.0  # a second
 MOST = 1_000_000.0
 LONGEST_PREFIX = 100  # of the 128 signs of a room's name
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*(s|m|h))?")
 
 
@@ -96,16 +95,16 @@ def make_plan(
     return Plan(jobs, rate_per_s, burst or 1, concurrency, duration_s, **more)
 
 
-def seconds_of(text: str, what: str) -> float:
+def span_of(text: str, what: str) -> float:
     """`30`, `30s`, `500ms`, `2m` as seconds.
 
     Raises:
         UsageError: it is no duration.
     """
-    match = DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) > MOST:
+    seconds = seconds_of(text, bare=True)
+    if seconds is None or seconds > MOST:
         raise UsageError(f"{what} must be a duration like 30s, 500ms or 2m, not {text[:40]!r}")
-    return float(match[1]) * SECONDS[match[2] or "s"]
+    return seconds
 
 
 def rate_of(text: str) -> float:
@@ -117,7 +116,7 @@ def rate_of(text: str) -> float:
     match = RATE.fullmatch(text.strip())
     if match is None or not 0 < float(match[1]) <= MOST:
         raise UsageError(f"rate must be jobs a second like 5 or 5/s, or 300/m, not {text[:40]!r}")
-    return float(match[1]) / SECONDS[match[2] or "s"]
+    return float(match[1]) / UNITS[match[2] or "s"]
 
 
 def whole_of(text: str, what: str) -> int:

@@ -215,6 +215,11 @@ class BoardScreen(Screen[None]):
             self.lower, self._chosen = pane, True
         self._lay_out(*self.size)
 
+    def tune_option(self, name: str) -> None:
+        """Go to an option."""
+        self.tune.view.select(name)
+        self.action_go("tune")
+
     def offer_talk(self) -> None:
         """There is somebody to talk to: where panes share one place, that shows, unless the user chose one."""
         if not self._chosen:

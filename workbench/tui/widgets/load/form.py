@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Label
 
-from workbench.client.load.plan import Plan, make_plan, rate_of, seconds_of, whole_of
+from workbench.client.load.plan import Plan, make_plan, rate_of, span_of, whole_of
 from workbench.model.errors import UsageError
 from workbench.tui.messages import FieldsLeft, PourWanted
 from workbench.tui.widgets.clean_input import CleanInput
@@ -47,7 +47,7 @@ class LoadForm(Vertical):
             jobs=self._read("jobs", lambda text: whole_of(text, "jobs")),
             rate_per_s=self._read("rate", rate_of),
             burst=self._read("burst", lambda text: whole_of(text, "burst")),
-            hold_s=self._read("hold", lambda text: seconds_of(text, "hold")),
+            hold_s=self._read("hold", lambda text: span_of(text, "hold")),
             say=say,
         )
 

@@ -68,6 +68,11 @@ class TuneView(LineWidget, can_focus=True):
         names = self.names
         return self.selected if self.selected in names else names[0] if names else ""
 
+    def select(self, name: str) -> None:
+        """Put the cursor on an option, whatever was searched for."""
+        self.wanted, self.selected = "", name
+        self._changed()
+
     # --- drawing --------------------------------------------------------------------------------
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
