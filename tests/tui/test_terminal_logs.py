@@ -29,16 +29,15 @@ def test_o_lends_the_terminal_to_the_editor_and_a_ctrl_c_in_there_is_not_for_us(
 ) -> None:
     editor, kept = tmp_path / "my editor.py", tmp_path / "kept"
     editor.write_text(EDITOR)
-    (tmp_path / "talk.py").write_text("x = 1\n")
-    agent = tmp_path / "agent.py"
-    agent.write_text(
+    agent = (
         "async def entrypoint(ctx):\n"
         "    await ctx.connect()\n"
-        f"    print('see {tmp_path}/talk.py:1', flush=True)\n"
+        "    print('see talk.py:1', flush=True)\n"
         "    await ctx.run_until_shutdown()\n"
     )
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(editor))} {kept}"
-    terminal = open_terminal(str(agent), "--port=0", "--start-job", EDITOR=command)
+    files = {"agent.py": agent, "talk.py": "x = 1\n"}
+    terminal = open_terminal("agent.py", "--port=0", "--start-job", files=files, EDITOR=command)
     terminal.sees("● READY")
     terminal.type("2")
     terminal.sees("talk.py:1")
@@ -49,12 +48,12 @@ def test_o_lends_the_terminal_to_the_editor_and_a_ctrl_c_in_there_is_not_for_us(
     terminal.type("\r")
     terminal.sees("1 of ", "q Quit")
     terminal.type("o")
-    terminal.sees(f"EDITOR +1 {tmp_path}/talk.py"[:60])
+    terminal.sees(f"EDITOR +1 {terminal.folder}/talk.py"[:60])
     terminal.type("\x03")
     terminal.sees("INTERRUPTED")
     terminal.type("\r")
     terminal.sees("talk.py:1 was opened", "q Quit")
-    assert kept.read_text() == f"+1\n{tmp_path}/talk.py"
+    assert kept.read_text() == f"+1\n{terminal.folder}/talk.py"
     terminal.type("q")
     assert terminal.ended() == 0
     assert modes_left(bytes(terminal.raw)) == {}

@@ -23,9 +23,8 @@ class CleanInput(Input):
             self.field = field
 
     def on_mount(self) -> None:
-        """Nothing moves by itself, and the focus, of which a field hears late, selects nothing that was typed since."""
+        """Nothing on the screen moves by itself."""
         self.cursor_blink = False
-        self.select_on_focus = False
 
     def validate_value(self, value: str) -> str:
         """Every way into the field goes through here."""

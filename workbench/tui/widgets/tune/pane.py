@@ -57,7 +57,6 @@ class TunePane(Vertical):
         field.placeholder = f"{view.option}: {range_words(view.option)}"
         field.value = "" if value == "-" else clean(value)
         self._open(field)
-        field.action_select_all()  # what is typed takes its place
 
     @on(Input.Submitted, "#tune-field")
     def _typed(self, event: Input.Submitted) -> None:
