@@ -314,7 +314,7 @@ def test_what_an_ended_job_left_behind_costs_its_process_and_neither_the_pool_no
     assert bench.core.state.counters["processes_died"] == 0
     assert not bench.core.pool.backoff.failures
     assert [e.text for e in bench.events if isinstance(e, ev.Noted)] == [
-        f"process {5000 + used} is killed: what its job left behind is over 100 MB (memory_limit_mb), held 150 MB"
+        f"process {5000 + used} is killed: what its job left behind held 150 MB, over 100 MB (memory_limit_mb)"
     ]
 
 

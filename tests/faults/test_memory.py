@@ -78,7 +78,7 @@ async def test_fault_B9_memory_is_warned_of_once_and_again_when_it_has_grown(sta
     )
 )
 @defence(
-    ("workbench/model/core.py", 'f"over {limit:g} MB (memory_limit_mb), held {memory_mb:.0f} MB"', '"memory_limit_mb"')
+    ("workbench/model/core.py", 'f"held {memory_mb:.0f} MB, over {limit:g} MB (memory_limit_mb)"', '"memory_limit_mb"')
 )
 async def test_fault_B9_a_job_over_its_memory_limit_is_killed_and_the_figure_told(
     start_worker: Any, tmp_path: Path, how: str
@@ -93,7 +93,7 @@ async def test_fault_B9_a_job_over_its_memory_limit_is_killed_and_the_figure_tol
         after = await client.dispatch(None, {"do": "return" if how == "slowly" else "pool"})
         assert (await until_ended(client, after["id"]))["status"] == "completed"
     assert (job["status"], job["reason"], job["signal"]) == ("failed", "oom_limit", "SIGKILL")
-    assert (told := re.fullmatch(r"over 150 MB \(memory_limit_mb\), held (\d+) MB", job["error"]))
+    assert (told := re.fullmatch(r"held (\d+) MB, over 150 MB \(memory_limit_mb\)", job["error"]))
     held = max((e["mb"] for e in worker.entries() if e["job"] == job["id"] and "mb" in e), default=300)
     assert 150 <= int(told[1]) <= held + 60
     assert [e["what"] for e in worker.entries() if e["job"] == job["id"] and e["what"] == "finish"] == []

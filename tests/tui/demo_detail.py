@@ -72,7 +72,7 @@ def dump(name: str = "on_turn", line: int = 21) -> dict[str, Any]:
 
 def death(process_id: int, signal: str = "SIGKILL") -> list[ev.Event]:
     """A process over its limit is killed, and its job fails with it."""
-    why = "over 800 MB (memory_limit_mb), held 812 MB"
+    why = "held 812 MB, over 800 MB (memory_limit_mb)"
     return [
         ev.JobEnded(
             at=NOW - 12, id="job-88a0", status="failed", reason="oom_limit", error=why, exit_code=None, signal=signal
@@ -83,7 +83,7 @@ def death(process_id: int, signal: str = "SIGKILL") -> list[ev.Event]:
 
 def dead(told: dict[str, Any]) -> dict[str, Any]:
     """The same process after `death`."""
-    why = "over 800 MB (memory_limit_mb), held 812 MB"
+    why = "held 812 MB, over 800 MB (memory_limit_mb)"
     job = {
         **told["jobs"][0], "status": "failed", "reason": "oom_limit", "error": why, "signal": "SIGKILL",
         "ended_at": NOW - 12, "duration_s": 88.0,

@@ -328,7 +328,7 @@ def test_ends_in_words() -> None:
     assert end_words(end(None, "SIGSEGV")) == "killed by SIGSEGV"
     assert end_words(end(None, "SIGKILL", "killed by the operator")) == "killed by the operator (killed by SIGKILL)"
     assert end_words(end(None, None, "its zygote died")) == "its zygote died (never came to be)"
-    over = "over 300 MB (memory_limit_mb), held 312 MB"
+    over = "held 312 MB, over 300 MB (memory_limit_mb)"
     assert end_words(end(None, "SIGKILL", over)) == "over 300 MB: killed at 312 MB"
 
 

@@ -61,7 +61,7 @@ def test_a_job_that_leaks_is_named_with_the_limit_it_went_over(open_terminal: Op
     say(terminal, "90")
     terminal.sees("over 80M")  # the warning, in its row
     terminal.type("80\r")
-    terminal.sees("oom_limit: over 150 MB")
+    terminal.sees("oom_limit: held ", "MB, over 150 MB")
     (job,) = asked(terminal, "/jobs")["jobs"]
     assert (job["status"], job["reason"]) == ("failed", "oom_limit")
     assert not psutil.pid_exists(job["pid"])

@@ -228,7 +228,7 @@ class Core:
         limit, warn = self.memory_marks(process_id)
         if memory_mb >= limit:
             if self.pool.slots[process_id].doom is None:
-                self._over_limit(process_id, f"over {limit:g} MB (memory_limit_mb), held {memory_mb:.0f} MB", now)
+                self._over_limit(process_id, f"held {memory_mb:.0f} MB, over {limit:g} MB (memory_limit_mb)", now)
         elif memory_mb >= warn:
             mark = self.options.memory_warn_mb
             self.desk.tell(ev.MemoryCrossed(at=now.at, id=process_id, memory_mb=round(memory_mb, 1), warn_mb=mark))
@@ -380,7 +380,7 @@ class Core:
     def _over_limit(self, process_id: int, words: str, now: Now) -> None:
         process = self.state.processes[process_id]
         if self.jobs.held_by(process) is None:  # no end of a job tells of it
-            text = f"process {process.pid} is killed: what its job left behind is {words}"
+            text = f"process {process.pid} is killed: what its job left behind {words}"
             self.desk.tell(ev.Noted(at=now.at, level="WARNING", text=text))
             self.pool.slots[process_id].expected = True  # it is no failure to start either
         self.doom(process_id, "oom_limit", words, now)

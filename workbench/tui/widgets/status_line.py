@@ -51,8 +51,7 @@ def over_load(board: Board) -> Line:
     if hog is None or (hog.cpu or 0.0) < HOG_CPU:
         ours = sum(process.cpu or 0.0 for process in processes)
         return [(f"▲ over load by other programs: the worker's own use {fmt.share(ours)} of a CPU", "warn"), refused]
-    job = f", {clean(hog.job_id, 40)}" if hog.job_id else ""
-    return [(f"▲ over load: process {hog.pid} uses {fmt.share(hog.cpu)} of a CPU{job}", "warn"), refused]
+    return [(f"▲ over load: process {hog.pid} uses {fmt.share(hog.cpu)} of a CPU", "warn"), refused]
 
 
 def latest(board: Board) -> Line:

@@ -1,5 +1,6 @@
 """The first line: what is wrong with a process, else what it does."""
 
+import re
 from typing import Any
 
 from workbench.model.state import Process
@@ -65,7 +66,6 @@ def end_words(end: dict[str, Any]) -> str:
     """How it ended: the cause we know, and what the kernel says."""
     code, signal, why = end["exit_code"], end["signal"], clean(end["why"] or "", 300)
     kernel = f"killed by {signal}" if signal else f"exited {code}" if code is not None else "never came to be"
-    if why.startswith("over ") and ", held " in why:  # memory_limit_mb was hit: both figures in few words
-        limit, _, held = why.partition(", held ")
-        return f"{limit.partition(' (')[0]}: killed at {held}"
+    if found := re.match(r"held (\S+ MB), (over \S+ MB)", why):  # memory_limit_mb was hit: both figures in few words
+        return f"{found[2]}: killed at {found[1]}"
     return f"{why} ({kernel})" if why else kernel

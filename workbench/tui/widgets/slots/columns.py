@@ -89,6 +89,8 @@ def _beat(place: Place, board: Board) -> Span:
 def _lag(place: Place, board: Board) -> Span:
     if place.process is None:
         return "", ""
+    if place.process.stalled:
+        return fmt.NOTHING, "faint"  # the last one measured says nothing any more: the beat does
     lag = place.process.loop_lag_ms
     return fmt.millis(lag), "warn" if lag is not None and lag > LAG_HIGH_MS else "dim"
 
