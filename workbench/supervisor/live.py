@@ -9,7 +9,7 @@ from workbench.model.durations import duration
 from workbench.model.errors import LONGEST_NAME, WorkbenchError, nearest
 from workbench.model.option_words import value_words
 from workbench.model.options import FIELDS, check, plain, shown
-from workbench.model.settings import Given, Layers, Settings
+from workbench.model.settings import ORDER, Given, Layers, Settings
 from workbench.model.text import cut
 
 LIVE = "live"
@@ -147,11 +147,15 @@ class LiveChanges:
     def _below(self, name: str) -> dict[str, Any]:
         """Value and origin that hold without the live change."""
         live = {other: given for other, given in self._layers.by_name[LIVE].items() if other != name}
-        try:
-            settings = self._with(live)
-        except WorkbenchError:  # only together with another one it can go
-            settings = self._with({})
-        return {"value": shown(name, plain(getattr(settings.options, name))), "origin": settings.origin(name)}
+        for fewer in (live, {}):
+            try:
+                settings = self._with(fewer)
+            except WorkbenchError:  # only together with another one it can go, or not at all as the layers are now
+                continue
+            return {"value": shown(name, plain(getattr(settings.options, name))), "origin": settings.origin(name)}
+        said = [self._layers.by_name[layer].get(name) for layer in reversed(ORDER) if layer != LIVE]
+        given = next((one for one in said if one is not None), Given(FIELDS[name].default, "default"))
+        return {"value": shown(name, plain(given.value)), "origin": given.source}
 
 
 def _changes(before: Settings, after: Settings) -> str:
