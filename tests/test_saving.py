@@ -202,6 +202,14 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
         save(tmp_path, {"port": 2})
 
 
+@pytest.mark.parametrize("text", ["a = {b=1\n}\n", "a = 1\na = 2\n", "port\n"])
+def test_a_file_that_only_one_reader_takes_for_toml_stays_as_it_is(tmp_path: Path, text: str) -> None:
+    (tmp_path / "workbench.toml").write_text(text)
+    with pytest.raises(CannotSave, match="is no TOML"):
+        save(tmp_path, {"port": 2})
+    assert (tmp_path / "workbench.toml").read_text() == text
+
+
 @pytest.mark.skipif(not os.geteuid(), reason="root writes what is read-only")
 def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
     file = tmp_path / "workbench.toml"

@@ -10,6 +10,9 @@ from tests.conftest import WAIT_S, Worker
 from tests.defences import defence
 from tests.workers import begin, log_lines, run, until, until_ended, until_ready
 from workbench.client.client import Client, ClientError
+from workbench.tui.board import Board
+from workbench.tui.messages import TuneWanted
+from workbench.tui.tuner import Tuner
 
 AGENT = "defects.py"
 pytestmark = pytest.mark.timeout(120)  # a bound on hanging
@@ -85,6 +88,41 @@ async def test_a_newer_change_of_the_same_option_takes_the_place_of_the_timer(st
 
 
 @defence(("workbench/supervisor/live.py", "                return fewer, settings", "                raise error"))
+async def test_a_change_for_a_time_falls_back_to_the_live_value_before_it(start_worker: Any) -> None:
+    worker = start_worker(AGENT)
+    async with worker.client() as client:
+        await until_ready(client)
+        await client.set_options({"max_processes": 3})
+        await client.set_options({"max_processes": 4}, 60.0)
+        changed = (await client.set_options({"max_processes": 2}, 0.5))["max_processes"]
+        assert changed["below"] == {"value": 3, "origin": "live"}
+        back = await until(client, lambda state: state.option("max_processes") == 3 and state.options["max_processes"])
+        assert (back["origin"], back["revert_at"], back["below"]["value"]) == ("live", None, 5)
+        await client.take_back_options(["max_processes"])
+        assert await values(client, "max_processes") == [5]
+
+
+async def test_an_undo_of_two_options_that_hold_only_together(start_worker: Any) -> None:
+    """As the tuning pane asks for it: what was live before cannot be set while the other one stands."""
+    worker = start_worker(AGENT)
+    async with worker.client() as client:
+        await until_ready(client)
+        await client.set_options({"max_processes": 3})
+        board = Board(time.time)
+        async for frame in client.frames():
+            board.take(frame)
+            break
+        tuner = Tuner(board, lambda: client, lambda: True, print, lambda _: None, lambda: None)
+        board.tuning.pending = {"max_processes": 10, "num_idle_processes": 8}
+        await tuner.do(TuneWanted("apply"))
+        assert await values(client, "max_processes", "num_idle_processes") == [10, 8]
+        async for frame in client.frames():
+            board.take(frame)
+            break
+        await tuner.do(TuneWanted("undo"))
+        assert await values(client, "max_processes", "num_idle_processes") == [3, 1]
+
+
 async def test_what_depends_on_a_change_whose_time_is_over_goes_with_it(start_worker: Any) -> None:
     worker = start_worker(AGENT, "--max-processes", "3")
     async with worker.client() as client:

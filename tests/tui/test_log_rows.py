@@ -12,6 +12,7 @@ from workbench.tui.widgets.logs.folding import breaks, hang
 from workbench.tui.widgets.logs.layout import HIDDEN, LINE, REPEATS, TRACE, Piece, Row
 from workbench.tui.widgets.logs.match import Matcher
 from workbench.tui.widgets.logs.store import LogRecord, LogStore
+from workbench.tui.widgets.logs.tracebacks import Frame, frame_in, place_in
 
 TRACEBACK = [
     "Traceback (most recent call last):",
@@ -257,3 +258,10 @@ def test_a_range_takes_each_record_once_and_what_is_folded_whole() -> None:
     kinds = [store.rows.at(n).piece.kind for n in range(len(store.rows))]
     assert kinds == [LINE, REPEATS, TRACE, *[LINE] * 3, HIDDEN, LINE, LINE]
     assert store.rows.serials(store.rows.at(6)) == [6, 7, 8, 9, 10]
+
+
+def test_a_number_too_long_to_be_one_is_no_line_of_a_file() -> None:
+    """Python refuses to read it, and any agent may print it."""
+    digits = "9" * 5000
+    assert frame_in(f'  File "a.py", line {digits}, in x') is None
+    assert place_in(f"see a.py:{digits}") in (None, Frame("a.py", int("9" * 9), ""))

@@ -58,3 +58,14 @@ def test_o_lends_the_terminal_to_the_editor_and_a_ctrl_c_in_there_is_not_for_us(
     assert terminal.ended() == 0
     assert modes_left(bytes(terminal.raw)) == {}
     assert terminal.after == terminal.before
+
+
+def test_an_editor_that_cannot_be_run_gives_the_terminal_back(open_terminal: Callable[..., Terminal]) -> None:
+    terminal = open_terminal("bot.py", "--port=0", PAGER="/nowhere/pager", EDITOR="", VISUAL="")
+    terminal.sees("● READY", "this is Freewheel")
+    terminal.type("2o")
+    terminal.sees("/nowhere/pager cannot be run", "q Quit")
+    terminal.type("q")
+    assert terminal.ended() == 0
+    assert modes_left(bytes(terminal.raw)) == {}
+    assert terminal.after == terminal.before

@@ -222,9 +222,9 @@ async def test_ten_minutes_and_the_way_back() -> None:
         await stage.press("u")
         await stage.until(lambda: len(stage.source.asked) == 6, "three requests")
         assert stage.source.asked[-3:] == [
+            ("take_back_options", ["num_idle_processes"]),
             ("set_options", {"max_processes": 4}, None),
             ("set_options", {"job_timeout": 60.0}, 100.0),
-            ("take_back_options", ["num_idle_processes"]),
         ]
         assert "u" not in stage.offered
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from workbench.model.durations import duration
@@ -13,6 +14,15 @@ from workbench.model.settings import ORDER, Given, Layers, Settings
 from workbench.model.text import cut
 
 LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a change falls back (monotonic, and for people), and the live value from before it, if there was one."""
+
+    mono: float
+    at: float
+    before: Given | None
 
 
 class NotLive(WorkbenchError):
@@ -37,7 +47,7 @@ class LiveChanges:
         note: Callable[[str, str], None],
     ) -> None:
         self._layers, self._in_force, self._use, self._note = layers, in_force, use, note
-        self._due: dict[str, tuple[float, float]] = {}  # option -> when it falls back: monotonic, and for people
+        self._due: dict[str, Due] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -54,7 +64,8 @@ class LiveChanges:
         settings = self._with(live)
         due = {name: moment for name, moment in self._due.items() if name not in given}
         if for_s is not None:
-            due.update(dict.fromkeys(given, (time.monotonic() + for_s, time.time() + for_s)))
+            mono, at = time.monotonic() + for_s, time.time() + for_s
+            due.update({name: Due(mono, at, self._for_good(name)) for name in given})
         self._take(live, due, settings, "changed live" + (f" for {duration(for_s)}" if for_s is not None else ""))
 
     def take_back(self, names: Iterable[str]) -> None:
@@ -78,7 +89,7 @@ class LiveChanges:
         table = settings.table()
         for name in self._layers.by_name[LIVE]:
             table[name]["below"] = self._below(name)
-            table[name]["revert_at"] = self._due[name][1] if name in self._due else None
+            table[name]["revert_at"] = self._due[name].at if name in self._due else None
         return table
 
     def close(self) -> None:
@@ -90,7 +101,7 @@ class LiveChanges:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _take(self, live: dict[str, Given], due: dict[str, tuple[float, float]], settings: Settings, what: str) -> None:
+    def _take(self, live: dict[str, Given], due: dict[str, Due], settings: Settings, what: str) -> None:
         before = self._in_force()
         self._layers.by_name[LIVE], self._due = live, due
         self._set_timer()
@@ -103,16 +114,17 @@ class LiveChanges:
             self._timer.cancel()
             self._timer = None
         if self._due and not self._closed:
-            first = min(moment for moment, _ in self._due.values())
+            first = min(due.mono for due in self._due.values())
             self._timer = asyncio.get_running_loop().call_later(max(first - time.monotonic(), 0.0), self._fall_back)
 
     def _fall_back(self) -> None:
         """The time of some changes is over; of those that depend on them, too."""
         self._timer = None
         now = time.monotonic()
-        over = [name for name, (moment, _) in self._due.items() if moment <= now]
+        over = [name for name, due in self._due.items() if due.mono <= now]
         due = {name: moment for name, moment in self._due.items() if name not in over}
         live = {name: given for name, given in self._layers.by_name[LIVE].items() if name not in over}
+        live.update({name: before for name in over if (before := self._due[name].before) is not None})
         try:
             live, settings = self._consistent(live)
         except WorkbenchError as error:  # the layers below contradict each other by now: a file was loaded again
@@ -141,12 +153,20 @@ class LiveChanges:
                 raise
             return {}, self._with({})
 
+    def _for_good(self, name: str) -> Given | None:
+        """The live value that holds without an end: what a change for a time falls back to."""
+        if name in self._due:
+            return self._due[name].before
+        return self._layers.by_name[LIVE].get(name)
+
     def _with(self, live: dict[str, Given]) -> Settings:
         return Layers({**self._layers.by_name, LIVE: live}, self._layers.agent_stem).settings()
 
     def _below(self, name: str) -> dict[str, Any]:
         """Value and origin that hold without the live change."""
         live = {other: given for other, given in self._layers.by_name[LIVE].items() if other != name}
+        if name in self._due and (before := self._due[name].before) is not None:
+            return {"value": shown(name, plain(before.value)), "origin": LIVE}
         for fewer in (live, {}):
             try:
                 settings = self._with(fewer)

@@ -470,8 +470,10 @@ class WorkbenchApp(App[ExitReport]):
 
         if self._unwatch is not None:
             self._unwatch()
-        self.tell(*open_outside(message.place, message.lines, self.suspend))
-        self._watch()
+        try:
+            self.tell(*open_outside(message.place, message.lines, self.suspend))
+        finally:
+            self._watch()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""

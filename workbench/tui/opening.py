@@ -45,19 +45,21 @@ def _run(what: str, command: Callable[[], list[str]], text: str | None, done: st
     except ValueError as error:
         return f"{what!r} is no command line: {error}", "error"
     try:
-        with suspend():
-            code = _wait(argv, text)
+        with suspend():  # which takes the terminal back only when nothing is raised in it
+            ended = _wait(argv, text)
     except SuspendNotSupported:
         return "this terminal cannot be handed to another program", "error"
-    except OSError as error:
-        return f"{argv[0]} cannot be run: {error.strerror or error}", "error"
-    return (f"{argv[0]} ended with exit code {code}", "warning") if code else (done, "information")
+    if isinstance(ended, OSError):
+        return f"{argv[0]} cannot be run: {ended.strerror or ended}", "error"
+    return (f"{argv[0]} ended with exit code {ended}", "warning") if ended else (done, "information")
 
 
-def _wait(argv: list[str], text: str | None) -> int:
-    """Run it to its end. Ctrl-C is sent to the whole terminal: it is heard by the program, and here by nobody."""
+def _wait(argv: list[str], text: str | None) -> "int | OSError":
+    """Run it to its end: its exit code, or why it cannot be run. Ctrl-C is sent to the whole terminal: it is heard by the program, and here by nobody."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         return subprocess.run(argv, input=None if text is None else text.encode("utf-8", "replace")).returncode
+    except OSError as error:
+        return error
     finally:
         signal.signal(signal.SIGINT, before)

@@ -41,16 +41,16 @@ def save(folder: Path, values: Mapping[str, Any]) -> Saved:
     Raises:
         CannotSave: the file cannot be read, understood or written; it is as it was then.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise CannotSave(f"there is no folder {folder} on this machine")
     given = {name: _as_toml(value) for name, value in values.items()}
     path = _file_in(folder)
     before = _read(path)
     try:
         text = edited(before, given, own=path.name == OWN)
+        _check(path, text, given)  # two libraries read it, and may not agree on what is TOML
     except ValueError as error:
         raise CannotSave(f"{path} is no TOML: {error}") from None
-    _check(path, text, given)
     if text != before:
         _write(path, text.encode())
     return Saved(path, [f"{name} = {_shown(value)}" for name, value in given.items()])

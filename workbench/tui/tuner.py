@@ -111,13 +111,23 @@ class Tuner:
                 gone.append(name)
             else:
                 again.setdefault(max(left_s, LEAST_S) if at is not None else None, {})[name] = before["value"]
-        for for_s, values in again.items():
-            await connection.set_options(values, for_s)
-        if gone:
-            await connection.take_back_options(gone)
+        try:
+            await self._back(connection, gone, again)
+        except ClientError:  # one of them holds only together with the others
+            if not gone or not again:
+                raise
+            await self._back(connection, [], again)
+            await self._back(connection, gone, {})
         tuning.steps.pop()
         names = ", ".join(step.values)
         tuning.said = f"undone: {names}" if live else f"{names}: the change is over already"
+
+    async def _back(self, connection: Connection, gone: list[str], again: "dict[float | None, dict[str, Any]]") -> None:
+        """Take back what was not live before, then set again what was."""
+        if gone:
+            await connection.take_back_options(gone)
+        for for_s, values in again.items():
+            await connection.set_options(values, for_s)
 
     # --- keeping --------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ class Matcher:
             return cls(text, "", text != "", text, None, text == text.lower())
         try:
             return cls(text, "", True, "", re.compile(text[3:]))
-        except re.error as problem:
+        except (re.error, OverflowError, RecursionError) as problem:  # too large a number, too many brackets
             return cls(text, f"not a regular expression: {problem}")
 
     def finds(self, text: str) -> bool:

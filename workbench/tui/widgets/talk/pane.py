@@ -251,6 +251,8 @@ class TalkPane(Vertical):
     def give_back(self, job_id: str, text: str) -> None:
         """It could not be said: it stands in the field again, before what was typed meanwhile."""
         talk = self.rooms.get(job_id)
+        if talk is None and self.rooms.shown is not None:
+            return  # its room was left: Up recalls it, and the next Enter must not say it to somebody else
         if talk is None or talk is self.rooms.shown:
             self.field.value = f"{text} {self.field.value}".rstrip()
         else:
