@@ -33,12 +33,18 @@ class Target(Protocol):
 
 @dataclass(slots=True)
 class Mine:
-    """A job of this run. `begun` and `leave` are set, too, when it need not be waited for any more."""
+    """A job of this run. `begun` and `leave` are set, too, when it need not be waited for any more.
+
+    Attributes:
+        asked: this run wants it to end.
+        told: the worker has answered that, so it is not asked again.
+    """
 
     id: str
     due: float
     began: bool = False
     asked: bool = False
+    told: bool = False
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     leave: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
