@@ -12,6 +12,7 @@ from tests.tui.demo_state import NOW, ended, job
 from tests.tui.fakes import FakeRoom
 from tests.tui.stage import fresh_state
 from workbench.client.client import ClientError, Frame
+from workbench.client.load import parts
 from workbench.client.load import run as load_run
 from workbench.client.load.plan import Plan
 from workbench.client.load.run import LoadRun
@@ -73,7 +74,7 @@ class Target:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_run, "END_AGAIN_S", 0.02)
+    monkeypatch.setattr(parts, "END_AGAIN_S", 0.02)
     monkeypatch.setattr(load_run, "STREAM_AGAIN_S", 0.01)
     monkeypatch.setattr(load_run, "LAST_WORDS_S", 0.3)
 
@@ -102,7 +103,7 @@ async def test_a_job_that_cannot_be_asked_to_end_is_lost_and_the_run_ends() -> N
     target = Target(*[0] * 50)
     run = LoadRun(target, Plan(1, 1000.0, hold_s=0))
     await whole(run)
-    assert target.asked == ["load-1"] * load_run.END_TRIES
+    assert target.asked == ["load-1"] * parts.END_TRIES
     assert (run.result.lost, run.result.running, run.result.good) == (1, 0, False)
 
 
@@ -114,7 +115,7 @@ async def test_a_job_that_the_worker_has_forgotten_is_lost_at_once() -> None:
 
 
 async def test_the_pause_before_asking_again_ends_with_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_run, "END_AGAIN_S", 2 * WAIT_S)
+    monkeypatch.setattr(parts, "END_AGAIN_S", 2 * WAIT_S)
     target = Target(0)
     running = asyncio.create_task(whole(LoadRun(target, Plan(1, 1000.0, hold_s=0))))
     await target.ending.wait()

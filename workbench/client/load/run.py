@@ -5,10 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from workbench.client.client import ClientError, Frame
-from workbench.client.load.parts import Mine, Target
+from workbench.client.load.parts import Mine, Target, end, talk
 from workbench.client.load.plan import Plan
 from workbench.client.load.result import Result
-from workbench.client.load.script import Conversation
 from workbench.model import events as ev
 from workbench.model.errors import WorkbenchError
 from workbench.model.state import State
@@ -17,8 +16,6 @@ AGAIN_S = 1.0  # what a refusal says as Retry-After
 STREAM_TRIES = 4
 STREAM_AGAIN_S = 0.5
 LAST_WORDS_S = 2.0  # to ask jobs to end when the run itself is cut off
-END_TRIES = 4
-END_AGAIN_S = 1.0  # when asking a job to end got no good answer
 OURS_TO_MEND = frozenset({400, 401, 403, 404, 413, 415, 421})  # the request is wrong, and so would all others be
 FOR_GOOD = frozenset({"draining"})  # refusals that trying again does not change
 
@@ -170,7 +167,7 @@ class LoadRun:
         """From its acceptance to its end."""
         await mine.begun.wait()
         if self.plan.say:
-            await self._talk(mine, room_id)
+            await talk(self._target, mine, room_id, self.plan.say, self.result)
         else:
             with suppress(TimeoutError):
                 await asyncio.wait_for(mine.leave.wait(), self.plan.hold_s)
@@ -178,42 +175,13 @@ class LoadRun:
         await mine.ended.wait()
         del self._mine[mine.id]
 
-    async def _talk(self, mine: Mine, room_id: str) -> None:
-        async def talk() -> None:
-            with suppress(WorkbenchError, OSError):  # the room's end is the job's end, which is counted
-                async with self._target.room(room_id) as room:
-                    await Conversation(room, self.result).run(self.plan.say)
-
-        waits = [asyncio.create_task(talk()), asyncio.create_task(mine.leave.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-
     async def _end(self, mine: Mine) -> None:
         """Ask it to end, unless it has; what comes of that is heard. Where nothing is heard: once, and not for long."""
         if mine.told or (mine.ended.is_set() and not self._deaf):
             return
         mine.asked = True
-        for tries in range(END_TRIES):
-            with suppress(TimeoutError):
-                try:
-                    async with asyncio.timeout(LAST_WORDS_S if self._deaf else None):
-                        await self._target.end_job(mine.id)
-                    mine.told = True
-                    return
-                except ClientError as refusal:
-                    if refusal.status == 409:
-                        mine.told, mine.asked = True, tries > 0  # by itself, unless an answer was lost
-                        return
-                    if refusal.status == 404:
-                        break  # it is forgotten, and so is how it ended
-            with suppress(TimeoutError):
-                await asyncio.wait_for(mine.ended.wait(), END_AGAIN_S)
-                return
-        self._lose(mine)
+        if not await end(self._target, mine, LAST_WORDS_S if self._deaf else None):
+            self._lose(mine)
 
     async def _last_words(self) -> None:
         """Ask all that was taken to end, and what is taken just now; not for long."""
