@@ -8,7 +8,7 @@ import pytest
 
 from tests.tui.demo_state import NOW, ended, job, sampled
 from tests.tui.fakes import FakeOwner, FakeSource
-from tests.tui.stage import Stage, fresh_state, staged
+from tests.tui.stage import WAIT_S, Stage, fresh_state, staged
 from workbench.client.load.plan import Plan
 from workbench.model import events as ev
 from workbench.tui.board import Board
@@ -286,6 +286,24 @@ async def test_a_quit_that_waited_comes_also_when_the_load_broke_and_not_when_th
             task.cancel()
         await asyncio.wait([task])
     assert quits == [1]
+
+
+async def test_a_load_that_is_stopped_before_it_is_connected_hands_no_job_in() -> None:
+    class Late(Taker):
+        @asynccontextmanager
+        async def connect(self) -> AsyncIterator[FakeSource]:
+            await connected.wait()
+            yield self
+
+    source, connected = Late(), asyncio.Event()
+    pouring = Pouring(source, Board(lambda: NOW), print)
+    task = asyncio.create_task(pouring.pour(Plan(1, 1.0)))
+    while not pouring.running:
+        await asyncio.sleep(0)
+    pouring.stop()
+    connected.set()
+    await asyncio.wait_for(task, WAIT_S)
+    assert source.asked == []
 
 
 async def test_a_worker_that_is_gone_ends_the_run_with_its_reason() -> None:

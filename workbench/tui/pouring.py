@@ -21,7 +21,7 @@ class Pouring:
         self._source, self._board, self._tell = source, board, tell
         self._then: Callable[[], None] | None = None
         self._task: asyncio.Task[object] | None = None
-        self.running = False
+        self.running = self._stopped = False
 
     async def pour(self, plan: "Plan") -> None:
         """Until all its jobs have ended. When this is cancelled, they are asked to.
@@ -30,11 +30,13 @@ class Pouring:
         """
         from workbench.client.load.run import LoadRun
 
-        self.running, self._task = True, asyncio.current_task()
+        self.running, self._stopped, self._task = True, False, asyncio.current_task()
         try:
             async with self._source.connect() as connection:
-                self._board.load_run = LoadRun(connection, plan)
-                await self._board.load_run.run()
+                run = self._board.load_run = LoadRun(connection, plan)
+                if self._stopped:  # before it was connected
+                    run.stop()
+                await run.run()
         except (WorkbenchError, OSError) as error:
             self._tell(str(error))
         except asyncio.CancelledError:
@@ -53,8 +55,10 @@ class Pouring:
 
     def stop(self) -> None:
         """No job more, and an end to those that run."""
-        if self.running and self._board.load_run is not None:
-            self._board.load_run.stop()
+        self._stopped = True
+        run = self._board.load_run
+        if run is not None and not run.over:  # the last one may still be shown
+            run.stop()
 
     def ends_before(self, then: Callable[[], None]) -> bool:
         """Whether `then` is called when the run has ended, which it is told to; asked again: not waited for."""
