@@ -1,12 +1,18 @@
 """The load pane: fields, a run that fills the result, and an end to it whatever way the screen closes."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from tests.tui.demo_state import NOW, ended, job, sampled
 from tests.tui.fakes import FakeOwner, FakeSource
-from tests.tui.stage import Stage, fresh_state, staged
+from tests.tui.stage import WAIT_S, Stage, fresh_state, staged
 from workbench.client.load.plan import Plan
 from workbench.model import events as ev
+from workbench.tui.board import Board
+from workbench.tui.pouring import Pouring
 
 
 class Taker(FakeSource):
@@ -36,6 +42,16 @@ class Taker(FakeSource):
     async def end_job(self, job_id: str) -> None:
         self.asked.append(("end_job", job_id))
         self.happen(ended(job_id, NOW, "cancelled"))
+
+
+def other_job() -> list[ev.Event]:
+    """A job of somebody else, in a process of its own."""
+    return [
+        ev.ProcessSpawning(at=NOW, id=90, generation=6, start_method="zygote"),
+        ev.ProcessForked(at=NOW, id=90, pid=5090),
+        ev.ProcessReady(at=NOW, id=90, warm_ms=6.8),
+        *job("other", 90, NOW),
+    ]
 
 
 async def fill(stage: Stage, **fields: str) -> None:
@@ -177,6 +193,117 @@ async def test_a_screen_that_is_ended_by_a_signal_asks_the_jobs_to_end() -> None
         stage.app._signalled(15)
         await stage.left()
     assert ("end_job", "load-1") in stage.source.asked
+
+
+async def test_the_screen_waits_until_the_jobs_are_asked_to_end() -> None:
+    class Slow(Taker):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answered: list[str] = []
+
+        async def end_job(self, job_id: str) -> None:
+            await asyncio.sleep(0.2)
+            self.answered.append(job_id)
+            await super().end_job(job_id)
+
+    async with staged(Slow()) as stage:
+        await stage.press("6")
+        await fill(stage, jobs="1", hold="1h")
+        await stage.press("g")
+        await stage.until(lambda: stage.source.number == 1, "it is taken")
+        stage.app._signalled(15)
+        await stage.left()
+    assert stage.source.answered == ["load-1"]  # what the loop cancels when the app is gone would not have been
+
+
+async def test_a_quit_that_waited_for_one_load_is_no_quit_after_the_next() -> None:
+    state = Taker()
+    owner = FakeOwner()
+    state.happen(*other_job())
+    async with staged(state, owner) as stage:
+        await stage.press("6")
+        await fill(stage, jobs="1", hold="1h")
+        for _ in range(2):
+            before = stage.source.number
+            await stage.press("g")
+            await stage.until(lambda before=before: stage.source.number == before + 1, "it is taken")
+            await stage.press("q")
+            await stage.sees("What becomes of the worker?")  # once the jobs have ended; the second q waits as well
+            assert not stage.app.pouring.running
+            await stage.press("escape")
+        await stage.press("g")
+        await stage.until(lambda: stage.source.number == 3, "it is taken")
+        await stage.press("x")
+        await over(stage)
+        assert "What becomes of the worker?" not in stage.text()
+        assert not stage.app._exit
+        assert owner.orders == []
+
+
+async def test_who_stays_is_not_thrown_out_when_the_load_ends() -> None:
+    class Late(Taker):
+        async def end_job(self, job_id: str) -> None:
+            self.asked.append(("end_job", job_id))
+
+    owner = FakeOwner()
+    source = Late()
+    source.happen(*other_job())
+    async with staged(source, owner) as stage:
+        await stage.press("6")
+        await fill(stage, jobs="1", hold="1h")
+        await stage.press("g")
+        await stage.until(lambda: source.number == 1, "it is taken")
+        await stage.press("q", "q")
+        await stage.sees("What becomes of the worker?")
+        await stage.press("escape")
+        await stage.happen(ended("other", NOW), ended("load-1", NOW, "cancelled"))
+        await over(stage)
+        assert owner.orders == []
+        assert not stage.app._exit
+
+
+async def test_a_quit_that_waited_comes_also_when_the_load_broke_and_not_when_the_screen_closes() -> None:
+    class Broken(FakeSource):
+        @asynccontextmanager
+        async def connect(self) -> AsyncIterator[FakeSource]:
+            self.connected += 1
+            await tried.wait()
+            raise LookupError("a bug")
+            yield self
+
+    quits: list[int] = []
+    for number in (1, 2):
+        tried = asyncio.Event()
+        source = Broken()
+        pouring = Pouring(source, Board(lambda: NOW), print)
+        task = asyncio.create_task(pouring.pour(Plan(1, 1.0)))
+        while not source.connected:
+            await asyncio.sleep(0)
+        assert pouring.ends_before(lambda number=number: quits.append(number))
+        if number == 1:
+            tried.set()
+        else:
+            task.cancel()
+        await asyncio.wait([task])
+    assert quits == [1]
+
+
+async def test_a_load_that_is_stopped_before_it_is_connected_hands_no_job_in() -> None:
+    class Late(Taker):
+        @asynccontextmanager
+        async def connect(self) -> AsyncIterator[FakeSource]:
+            await connected.wait()
+            yield self
+
+    source, connected = Late(), asyncio.Event()
+    pouring = Pouring(source, Board(lambda: NOW), print)
+    task = asyncio.create_task(pouring.pour(Plan(1, 1.0)))
+    while not pouring.running:
+        await asyncio.sleep(0)
+    pouring.stop()
+    connected.set()
+    await asyncio.wait_for(task, WAIT_S)
+    assert source.asked == []
 
 
 async def test_a_worker_that_is_gone_ends_the_run_with_its_reason() -> None:

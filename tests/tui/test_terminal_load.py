@@ -55,8 +55,9 @@ def test_jobs_are_poured_in_on_the_smallest_screen(open_terminal: OpenTerminal) 
     leave(terminal)
 
 
+@pytest.mark.parametrize("terminated", [False, True])
 def test_leaving_while_jobs_are_poured_in_ends_those_jobs_and_asks_nothing(
-    open_terminal: OpenTerminal, tmp_path: Path
+    open_terminal: OpenTerminal, tmp_path: Path, terminated: bool
 ) -> None:
     (tmp_path / "waits.py").write_text(WAITS)
     worker = subprocess.Popen(
@@ -73,9 +74,14 @@ def test_leaving_while_jobs_are_poured_in_ends_those_jobs_and_asks_nothing(
         terminal.sees("g Pour")
         say(terminal, "hello")  # which nobody answers
         terminal.sees("● 5", "◆")
-        terminal.type("q")
-        assert terminal.ended() == 0
+        if terminated:
+            terminal.process.terminate()
+        else:
+            terminal.type("q")
+        assert terminal.ended() == (128 + signal.SIGTERM if terminated else 0)
         assert_restored(terminal)
+        if terminated:  # they were asked, which is all that was waited for
+            wait_until(lambda: "running" not in dict(asyncio.run(ends(socket))), "they have ended")
         assert asyncio.run(ends(socket)) == {("cancelled", "cancelled")}
     finally:
         worker.send_signal(signal.SIGTERM)

@@ -176,12 +176,13 @@ class WorkbenchApp(App[ExitReport]):
     async def _watch_owner(self, owner: OwnerLike) -> None:
         self.post_message(SupervisorEnded(await owner.wait()))
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         """Nothing of ours stays behind."""
         if self._unwatch is not None:
             self._unwatch()
         if self._owner is not None:
             self._owner.close()
+        await self.pouring.last_words()
 
     def leave(self, report: ExitReport) -> None:
         """Close the screen."""

@@ -40,6 +40,7 @@ class Leaving:
 
     def _decided(self, answer: str | None) -> None:
         self._asking = False
+        self._app.pouring.stay()  # this answer counts, whenever the jobs of a load end
         if self._owner is None or self.gone is not None:
             return
         if answer == "stop":

@@ -5,10 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from workbench.client.client import ClientError, Frame
-from workbench.client.load.parts import Mine, Target
+from workbench.client.load.parts import Mine, Target, end, talk
 from workbench.client.load.plan import Plan
 from workbench.client.load.result import Result
-from workbench.client.load.script import Conversation
 from workbench.model import events as ev
 from workbench.model.errors import WorkbenchError
 from workbench.model.state import State
@@ -29,16 +28,22 @@ class LoadRun:
         self.result = Result(planned=plan.total)
         self._target = target
         self._mine: dict[str, Mine] = {}
+        self._sending: dict[asyncio.Task[dict[str, Any]], float] = {}  # not answered yet, and when each was due
         self._state = State()
         self._known = asyncio.Event()
         self._stopping = asyncio.Event()
         self._places = asyncio.Semaphore(plan.concurrency) if plan.concurrency else None
+        self._deaf = False  # nothing more is heard of the worker
         self._dropped_before = 0
         self._began = 0.0
         self.over = False
 
     async def run(self) -> Result:
-        """Until every job that was taken has ended, or the worker is gone. Cut off, it asks its jobs to end."""
+        """Until every job that was taken has ended, or the worker is gone.
+
+        Cut off, it asks its jobs to end, those too that the worker takes at that moment, and waits `LAST_WORDS_S` for
+        the answers. Nobody asks them when the process dies without that (killed, or its terminal hung up).
+        """
         following = asyncio.create_task(self._follow())
         self._began = self._now()
         try:
@@ -46,11 +51,9 @@ class LoadRun:
             self._began = self._now()
             async with asyncio.TaskGroup() as group:
                 await self._arrive(group)
-        except asyncio.CancelledError:
+        except BaseException:
             self.stop()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*map(self._end, self._mine.values())), LAST_WORDS_S)
-            self._lose_all()
+            await self._last_words()
             raise
         finally:
             self._measure_time()
@@ -106,25 +109,29 @@ class LoadRun:
 
     async def _one(self, number: int, due: float) -> None:
         try:
-            taken = await self._hand_in(number)
+            taken = await self._hand_in(number, due)
             if taken is not None:
-                await self._attend(Mine(str(taken["id"]), due), str(taken["room_id"]))
+                await self._attend(self._accept(taken, due), str(taken["room_id"]))
             elif self.plan.rate_per_s is None:
                 await self._stopped_within(AGAIN_S)  # a place that was refused does not spin
         finally:
             if self._places is not None:
                 self._places.release()
 
-    async def _hand_in(self, number: int) -> dict[str, Any] | None:
+    async def _hand_in(self, number: int, due: float) -> dict[str, Any] | None:
         """The job as accepted; None when it was refused."""
         self.result.handed_in += 1
         try:
             while True:
+                room, metadata = self.plan.room(number), self.plan.metadata
+                sending = asyncio.create_task(self._target.dispatch(room, metadata, force=self.plan.force))
+                self._sending[sending] = due
                 try:
-                    return await self._target.dispatch(
-                        self.plan.room(number), self.plan.metadata, force=self.plan.force
-                    )
+                    taken = await asyncio.shield(sending)  # when this is cut off, the answer is still wanted
+                    del self._sending[sending]
+                    return taken
                 except ClientError as refusal:
+                    del self._sending[sending]
                     if refusal.status in OURS_TO_MEND:
                         self._fail(str(refusal))
                     reason = str(refusal.body.get("reason") or _answer(refusal.status))
@@ -140,9 +147,8 @@ class LoadRun:
 
     # --- one job --------------------------------------------------------------------------------
 
-    async def _attend(self, mine: Mine, room_id: str) -> None:
-        """From its acceptance to its end."""
-        self._mine[mine.id] = mine
+    def _accept(self, taken: dict[str, Any], due: float) -> Mine:
+        mine = self._mine[str(taken["id"])] = Mine(str(taken["id"]), due)
         self.result.accepted += 1
         self.result.running += 1
         known = self._state.jobs.get(mine.id)  # the news may have been faster than the answer
@@ -150,12 +156,18 @@ class LoadRun:
             self._heard_start(mine)
         if known is not None and not known.active:
             self._heard_end(mine, known.status, known.reason)
+        if self._deaf:
+            self._lose(mine)
         if self.stopping:
             mine.begun.set()
             mine.leave.set()
+        return mine
+
+    async def _attend(self, mine: Mine, room_id: str) -> None:
+        """From its acceptance to its end."""
         await mine.begun.wait()
         if self.plan.say:
-            await self._talk(mine, room_id)
+            await talk(self._target, mine, room_id, self.plan.say, self.result)
         else:
             with suppress(TimeoutError):
                 await asyncio.wait_for(mine.leave.wait(), self.plan.hold_s)
@@ -163,33 +175,49 @@ class LoadRun:
         await mine.ended.wait()
         del self._mine[mine.id]
 
-    async def _talk(self, mine: Mine, room_id: str) -> None:
-        async def talk() -> None:
-            with suppress(WorkbenchError, OSError):  # the room's end is the job's end, which is counted
-                async with self._target.room(room_id) as room:
-                    await Conversation(room, self.result).run(self.plan.say)
-
-        waits = [asyncio.create_task(talk()), asyncio.create_task(mine.leave.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-
     async def _end(self, mine: Mine) -> None:
-        """Ask it to end, unless it has; what comes of that is heard."""
-        if mine.ended.is_set() or mine.asked:
+        """Ask it to end, unless it has; what comes of that is heard. Where nothing is heard: once, and not for long."""
+        if mine.told or (mine.ended.is_set() and not self._deaf):
             return
         mine.asked = True
+        if not await end(self._target, mine, LAST_WORDS_S if self._deaf else None):
+            self._lose(mine)
+
+    async def _last_words(self) -> None:
+        """Ask all that was taken to end, and what is taken just now; not for long."""
+        asking = [asyncio.create_task(self._end(mine)) for mine in self._mine.values()]
+        asking += [asyncio.create_task(self._end_taken(sending, due)) for sending, due in self._sending.items()]
         try:
-            await self._target.end_job(mine.id)
-        except ClientError as refusal:
-            mine.asked = refusal.status != 409  # it had ended by itself
+            if asking:
+                await asyncio.wait(asking, timeout=LAST_WORDS_S)
+        finally:
+            for task in (*asking, *self._sending):
+                task.cancel()
+            await asyncio.gather(*asking, *self._sending, return_exceptions=True)
+            self._lose_all()
+
+    async def _end_taken(self, sending: asyncio.Task[dict[str, Any]], due: float) -> None:
+        with suppress(ClientError):  # refused: there is nothing to end
+            await self._end(self._accept(await sending, due))
 
     # --- news -----------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
+        """Whatever ends it, but the end of the run, fails the run."""
+        words = "the worker is not followed any more"
+        try:
+            words = f"the worker is gone: {await self._listen()}"
+        except Exception as error:
+            words = f"what the worker tells cannot be followed: {error!r}"
+        finally:
+            if not self.over:
+                self._deaf = True
+                self._fail(words)
+                self._lose_all()
+                self._known.set()
+
+    async def _listen(self) -> str:
+        """Take the news until there are none; why."""
         tries, why = 0, ""
         while tries < STREAM_TRIES:
             try:
@@ -201,9 +229,7 @@ class LoadRun:
                 why = str(error)
             tries += 1
             await asyncio.sleep(STREAM_AGAIN_S if tries < STREAM_TRIES else 0)
-        self._fail(f"the worker is gone: {why}")
-        self._lose_all()
-        self._known.set()
+        return why
 
     def _take(self, frame: Frame) -> None:
         self._state, event = frame.state, frame.event
