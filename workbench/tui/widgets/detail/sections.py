@@ -47,7 +47,7 @@ def about(subject: Subject, width: int, view: View) -> list[Line]:
             "pid", (str(process.pid or "…"), "strong"), (f"   generation {process.generation}{other}", "dim"),
             (f"   {'lived' if ended else 'up'} {age}", "dim"),
         ),
-        _row("start", (process.start_method, "plain"), *_why(subject)),
+        _row("start", (clean(process.start_method, 20), "plain"), *_why(subject)),
     ]  # fmt: skip
     warm = f"ready after {fmt.millis(process.warm_ms)}" if process.warm_ms is not None else "not ready yet"
     parts = [warm, f"{plural(process.jobs_done, 'job')} done"]
