@@ -226,6 +226,8 @@ def children(subject: Subject, width: int, view: View) -> list[Line]:
 def environment(subject: Subject, width: int, view: View) -> list[Line]:
     """The variables that it was started with, secrets hidden; folded until asked for."""
     found = subject.get("environment")
+    if found is None and (why := subject.get("environment_why")):
+        return [[(f"  {cut(clean(why), width - 2)}", "faint")]]
     if found is None:
         return [[("  it has ended", "faint")] if subject.finished else WAITING]
     if not view.environment:
