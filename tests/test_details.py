@@ -167,6 +167,37 @@ async def test_no_secret_of_the_environment_is_told(start_worker: Any) -> None:
     assert found["children"][0]["command"] == "sleep 600"
 
 
+@defence(("workbench/server/processes.py", "and not request.app[GUARD].trusts(request)", "and False"))
+@pytest.mark.parametrize("with_token", [False, True])
+async def test_the_environment_is_told_only_to_who_could_read_it(
+    start_worker: Any, tmp_path: Path, with_token: bool
+) -> None:
+    (tmp_path / "token").write_text("canary-token\n")
+    options = ("--control-token-file", str(tmp_path / "token")) if with_token else ()
+    worker = start_worker("ledger.py", *options, HARMLESS="plain words")
+    async with worker.client() as client, aiohttp.ClientSession() as http:
+        await until_ready(client)
+        url = await until(client, lambda state: state.worker.url)
+        pid = (await processes(client, "idle"))[0]["pid"]
+        told = await client.process(pid)
+        for given in (None, "", "Bearer ", "Bearer wrong", "Bearer None", "Basic canary-token", "Bearer canary-token"):
+            headers = {"Authorization": given} if given is not None else {}
+            async with http.get(f"{url}/processes/{pid}", headers=headers) as answer:
+                found = await answer.json()
+            assert answer.status == 200
+            assert found["history"]
+            if with_token and given == "Bearer canary-token":
+                assert (found["environment"], found["environment_why"]) == (told["environment"], "")
+            else:
+                assert found["environment"] is None, given
+                assert found["environment_why"] == "only over the worker's socket, or with its control token"
+                assert "plain words" not in json.dumps(found)
+        (tmp_path / "token").unlink()
+        async with http.get(f"{url}/processes/{pid}", headers={"Authorization": "Bearer canary-token"}) as answer:
+            assert (answer.status, (await answer.json())["environment"]) == (200, None)
+    assert (told["environment"]["HARMLESS"], told["environment_why"]) == ("plain words", "")
+
+
 def test_what_is_hidden_and_what_is_not() -> None:
     assert hidden_value("PATH", "/usr/bin:/bin") == "/usr/bin:/bin"
     assert hidden_value("PWD", "/srv") == "/srv"

@@ -24,6 +24,7 @@ from workbench.process.child import Child
 from workbench.process.launcher import Zygote
 from workbench.process.oom import OomCounter
 from workbench.process.reaper import ExitStatus, Reaper
+from workbench.process.tasks import told_tasks
 from workbench.supervisor import words
 from workbench.supervisor.bugs import Bugs
 from workbench.supervisor.logs import LogStore, Source
@@ -445,3 +446,18 @@ def test_a_stack_is_logged_without_how_the_process_came_to_run_the_agent() -> No
         b"Thread 0x2 (most recent call first):", ours,
     ]  # fmt: skip
     assert words.without_scaffold(dump) == [*dump[:3], b"", *dump[6:]]
+
+
+# --- what tasks tell --------------------------------------------------------------------------------
+
+
+async def test_no_name_of_a_task_a_file_or_a_function_acts_on_a_terminal() -> None:
+    found: dict[str, Any] = {}
+    source = "async def waits(event):\n    await event.wait()\n"
+    exec(compile(source, "/srv/\x1b[2J\x07\u202egr\u00fcn.py", "exec"), found)
+    task = asyncio.create_task(found["waits"](asyncio.Event()), name="a\x1b[2J\u202e")
+    await asyncio.sleep(0)
+    lines = told_tasks(asyncio.get_running_loop())
+    task.cancel()
+    assert any("gr\u00fcn.py" in line and line.endswith("line 2 in waits") for line in lines)
+    assert all(line.isprintable() for line in lines)

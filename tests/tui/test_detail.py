@@ -122,6 +122,15 @@ async def test_nothing_foreign_reaches_the_terminal() -> None:
         assert "owned" not in stage.text()
 
 
+async def test_it_says_why_it_has_not_the_environment() -> None:
+    found, why = source(), "only over the worker's socket, or with its control token"
+    found.details[41203].update(environment=None, environment_why=why)
+    async with staged(found, size=(80, 24)) as stage:
+        await opened(stage, 41203)
+        await stage.press("e")
+        await stage.sees(why)
+
+
 async def test_the_environment_is_folded_and_masked() -> None:
     async with staged(source(), size=(80, 24)) as stage:
         screen = await opened(stage, 41201)

@@ -4,14 +4,24 @@ import unicodedata
 from typing import Any
 
 import pytest
+from textual.app import App, ComposeResult
 
+from tests.tui.demo_detail import detail, dump
 from tests.tui.demo_state import NOW, OWN_ROOM, beginning, job, message, process, sampled
 from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
 from tests.tui.stage import Stage, screen_strips, staged
 from workbench.client.client import LogLine
 from workbench.client.owner import Ended
 from workbench.model import events as ev
+from workbench.model.settings import Layers
 from workbench.model.state import State
+from workbench.tui.board import Board
+from workbench.tui.lines import Line
+from workbench.tui.widgets.detail.page import page
+from workbench.tui.widgets.detail.stack import copied
+from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.tune.rows import detail as detail_of
+from workbench.tui.widgets.tune.rows import row
 
 EVIL = (
     "[red]markup[/red] [@click=app.quit]x[/] \x1b[31mred\x1b[2J\x1b]0;title\x07\x1b]52;c;QUJD\x1b\\ \x1b[?1049l"
@@ -92,6 +102,97 @@ async def test_nothing_foreign_reaches_it_in_a_dialog(keys: tuple[str, ...]) -> 
     async with staged(evil_source(), FakeOwner()) as stage:
         await stage.press(*keys)
         assert_harmless(stage)
+
+
+def evil_table() -> dict[str, dict[str, Any]]:
+    """Options as a worker would tell them that wants the terminal: names, defaults, effects, origins."""
+    known = Layers(agent_stem="bot").settings().table()
+    bad = {"value": EVIL, "origin": EVIL, "effect": EVIL, "unit": EVIL, "default": EVIL, "revert_at": NOW + 60}
+    # Short ones, too: of a long one only the beginning is shown.
+    named = {
+        name: {**known["ping_timeout"], **bad}
+        for name in (EVIL, "\x1b]0;x\x07", "\x1b[2J[@click=app.quit]q[/]", "[/ [")
+    }
+    short = {"default": "\x1b[2J\x07", "effect": "\x1b[2J\x9b1m", "below": {"value": "\x1b[2J", "origin": "\x07"}}
+    return {**{name: {**item, **short} for name, item in known.items()}, **named}
+
+
+async def test_the_palette_offers_badly_named_options_harmlessly() -> None:
+    source = evil_source()
+    source.state.apply(ev.OptionsChanged(at=NOW, options=evil_table()))
+    async with staged(source, FakeOwner(), size=(120, 60)) as stage:
+        await stage.press("ctrl+p", *"options change ")
+        await stage.sees("Options: Change ping_timeout")
+        assert_harmless(stage)
+        for _ in range(3):
+            await stage.press("pagedown")
+            assert_harmless(stage)
+
+
+@pytest.mark.parametrize("size", [(200, 60), (80, 24)])
+async def test_the_detail_of_a_badly_told_process_is_harmless(size: tuple[int, int]) -> None:
+    source = evil_source()
+    source.state.processes[1].start_method = "\x1b[2J\x07"
+    told = detail(source.state, 1)
+    bad_line = f'  File "/srv/{EVIL}.py", line 7 in \x1b[2J'
+    source.details[501] = {
+        **told, "start_method": "\x1b[2J\x07", "start_method_why": EVIL, "environment": None if size[0] == 80 else {EVIL: EVIL}, "environment_why": EVIL,
+        "history": [{"state": EVIL, "at": NOW, "why": EVIL}], "last_lines": [[NOW, EVIL, EVIL]],
+        "memory": {name: {"mb": 1.0, "metric": EVIL} for name in told["memory"]},
+        "dump": {**dump(), "file": EVIL, "name": EVIL, "lines": [bad_line, EVIL], "tasks": [bad_line],
+                 "mine": [bad_line]},
+    }  # fmt: skip
+    async with staged(source, FakeOwner(), size=size) as stage:
+        await stage.press("1", "g", "enter")
+        await stage.sees("generation 6")
+        await stage.press("e")
+        for key in ("g", *["ctrl+d"] * 6):
+            await stage.press(key)
+            assert_harmless(stage)
+        about = page(stage.app.screen.subject, 100, 60, True).lines  # type: ignore[attr-defined]
+        assert all(text.isprintable() for line in about for text, _ in line)
+
+
+@pytest.mark.parametrize("size", [(200, 60), (80, 24)])
+async def test_options_told_badly_are_harmless_where_they_are_tuned(size: tuple[int, int]) -> None:
+    source = evil_source()
+    source.state.apply(ev.OptionsChanged(at=NOW, options=evil_table()))
+    async with staged(source, FakeOwner(), size=size) as stage:
+        await stage.press("T", "z")
+        for key in ("g", *["j"] * 3, *["ctrl+d"] * 6, "G"):
+            await stage.press(key)
+            assert_harmless(stage)
+        board = stage.app.board
+        for name in board.state.options:
+            for line in (row(name, board, (" ", ""), 150), *detail_of(name, board, 150, 9)):
+                assert all(text.isprintable() for text, _ in line), line
+
+
+def test_a_copied_stack_dump_does_nothing_where_it_is_pasted() -> None:
+    lines = copied({**dump(), "lines": [f'  File "/srv/{EVIL}.py", line 7 in f'], "tasks": [EVIL]}).split("\n")
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert lines[0].endswith('.py", line 7 in f')  # nothing is left out
+    whole = {**dump(), "tasks": ["Task 'a'"]}
+    assert copied(whole).split("\n") == [*whole["lines"], "Task 'a'"]
+
+
+async def test_what_was_not_cleaned_is_cleaned_where_it_is_painted() -> None:
+    class Careless(LineWidget):
+        def draw(self, board: Board, width: int, height: int) -> list[Line]:
+            return [[("a\x1b[2Jb\x07", "plain"), ("\x1b]0;title\x07\r\n\t漢\u202e", "bad"), ("●", "good")]]
+
+    class Shown(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Careless()
+
+    async with Shown().run_test() as pilot:
+        widget = pilot.app.query_one(Careless)
+        strip = widget.strip(widget.draw(None, 0, 0)[0])  # type: ignore[arg-type]
+        assert strip.text.isprintable()
+        assert "ab" in strip.text
+        assert "●" in strip.text
+        assert strip.cell_length == widget.content_size.width
 
 
 async def test_a_refusal_in_bad_words_is_shown_as_it_is() -> None:

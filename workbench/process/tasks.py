@@ -4,7 +4,7 @@ import asyncio
 from types import FrameType
 from typing import Any
 
-from workbench.model.text import cut
+from workbench.model.text import clean_text
 
 MOST_TASKS = 50
 MOST_FRAMES = 20
@@ -16,9 +16,9 @@ def told_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
     tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
     lines: list[str] = []
     for task in tasks[:MOST_TASKS]:
-        lines.append(cut(f"Task {task.get_name()!r} (most recent call first):", LONGEST_LINE))
+        lines.append(_line(f"Task {task.get_name()!r} (most recent call first):"))
         frames = _frames(task.get_coro())
-        lines += [cut(_line(frame), LONGEST_LINE) for frame in reversed(frames)]
+        lines += [_line(_place(frame)) for frame in reversed(frames)]
     if len(tasks) > MOST_TASKS:
         lines.append(f"and {len(tasks) - MOST_TASKS} more tasks")
     return lines
@@ -37,5 +37,10 @@ def _frames(awaited: Any) -> list[FrameType]:
     return frames
 
 
-def _line(frame: FrameType) -> str:
+def _place(frame: FrameType) -> str:
     return f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}'
+
+
+def _line(text: str) -> str:
+    """As in the log: files and functions are named as their author likes."""
+    return clean_text(text, LONGEST_LINE)

@@ -34,8 +34,7 @@ class Guard:
 
     def refuse(self, request: web.Request) -> web.Response | None:
         """The refusal of a request, or None when it may pass."""
-        transport = request.transport
-        if transport is None or transport.get_extra_info("socket").family == socket.AF_UNIX:
+        if _by_socket(request):
             return None  # the socket's private folder is its guard
         given = request.headers.get("Host", "")
         if not self._known(host_of(given)):
@@ -53,6 +52,16 @@ class Guard:
             return error(403, str(problem))
         return self._check_token(request, token)
 
+    def trusts(self, request: web.Request) -> bool:
+        """It came over the unix socket or brought the right token: not whoever is on this machine may send it."""
+        if _by_socket(request):
+            return True
+        try:
+            token = self._token()
+        except UsageError:
+            return False
+        return token is not None and _brings(request, token)
+
     def _known(self, host: str) -> bool:
         """A name that only leads here: a page of the web cannot have its own name resolve to this worker."""
         configured = self.host.lower().rstrip(".")
@@ -66,11 +75,20 @@ class Guard:
                 f"control from another address than loopback needs a token: {self.host} is no loopback address; "
                 "start the worker with --control-token-file, or bind to 127.0.0.1",
             )
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
-        if scheme.lower() == "bearer" and same:
+        if _brings(request, token):
             return None
         return error(401, "send the control token as `Authorization: Bearer TOKEN`")
+
+
+def _by_socket(request: web.Request) -> bool:
+    transport = request.transport
+    return transport is None or transport.get_extra_info("socket").family == socket.AF_UNIX
+
+
+def _brings(request: web.Request, token: str) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+    return scheme.lower() == "bearer" and same
 
 
 def is_loopback(host: str) -> bool:

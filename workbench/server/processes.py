@@ -3,10 +3,11 @@
 from aiohttp import web
 
 from workbench.server.guard import error
-from workbench.server.shapes import SUPERVISOR, answer, no_fields
+from workbench.server.shapes import GUARD, SUPERVISOR, answer, no_fields
 from workbench.supervisor.stacks import NoStack
 
 UNKNOWN = "no such process of this worker"
+KEPT = "only over the worker's socket, or with its control token"
 
 routes = web.RouteTableDef()
 
@@ -16,7 +17,11 @@ async def process(request: web.Request) -> web.Response:
     """Everything about a process, also one of the last that have ended."""
     pid = _pid(request)
     found = await request.app[SUPERVISOR].details.of(pid) if pid else None
-    return error(404, UNKNOWN) if found is None else answer(found)
+    if found is None:
+        return error(404, UNKNOWN)
+    # The kernel shows the environment of a process to its user only; TCP on this machine is open to all of them.
+    kept = found["environment"] is not None and not request.app[GUARD].trusts(request)
+    return answer({**found, "environment_why": KEPT, "environment": None} if kept else {**found, "environment_why": ""})
 
 
 @routes.post("/processes/{pid}/stack")

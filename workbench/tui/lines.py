@@ -37,6 +37,11 @@ def clean(text: object, limit: int = 512) -> str:
     return clean_text(str(text).replace("\n", " ⏎ "), limit)
 
 
+def gated(text: str) -> str:
+    """All of a text, harmless to a terminal whether or not it was cleaned before."""
+    return clean(text, 4 * len(text) + 64)  # a tab becomes four spaces; nothing is left out
+
+
 def width_of(line: Iterable[Span]) -> int:
     """Cells the line takes."""
     return sum(cell_len(text) for text, _ in line)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.app import SystemCommand
 from textual.binding import ActiveBinding
 
+from workbench.tui.lines import clean
 from workbench.tui.theme import NAMES
 from workbench.tui.tuning import meaning
 
@@ -20,8 +21,9 @@ AREAS = {"go": "Screen", "zoom": "Screen", "back": "Screen", "interrupt": "Workb
 def commands(app: "WorkbenchApp", bindings: list[ActiveBinding]) -> Iterator[SystemCommand]:
     """The commands, beside Textual's own."""
     yield from actions(app, bindings)
-    for name in app.board.state.options:
-        yield SystemCommand(f"Options: Change {name}", meaning(name), partial(app.board_screen.tune_option, name))
+    for name in filter(str.isidentifier, app.board.state.options):  # the palette would read others as markup
+        title = f"Options: Change {clean(name, 60)}"
+        yield SystemCommand(title, meaning(name), partial(app.board_screen.tune_option, name))
     for short, theme in NAMES.items():
         yield SystemCommand(f"Screen: Use the {short} theme", "remembered", partial(setattr, app, "theme", theme))
     yield SystemCommand(

@@ -9,7 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from workbench.tui.board import Board
-from workbench.tui.lines import ROW_TONES, TONES, Line, changed_cells
+from workbench.tui.lines import ROW_TONES, TONES, Line, changed_cells, gated
 
 
 class ToneStyles(Widget):
@@ -24,7 +24,10 @@ class ToneStyles(Widget):
     def strip(self, line: Line, row_tone: str = "") -> Strip:
         """A line as a strip of the content's width; a row tone colours it to the end."""
         base = self.rich_style + self.tone(row_tone)
-        made = Strip([Segment(text, base + self.tone(tone)) for text, tone in line])
+        # What is foreign was cleaned on its way in. Where that was forgotten, it is done here: no terminal acts on it.
+        made = Strip(
+            [Segment(text if text.isprintable() else gated(text), base + self.tone(tone)) for text, tone in line]
+        )
         return made.adjust_cell_length(self.content_size.width, base)
 
 

@@ -47,7 +47,7 @@ def about(subject: Subject, width: int, view: View) -> list[Line]:
             "pid", (str(process.pid or "…"), "strong"), (f"   generation {process.generation}{other}", "dim"),
             (f"   {'lived' if ended else 'up'} {age}", "dim"),
         ),
-        _row("start", (process.start_method, "plain"), *_why(subject)),
+        _row("start", (clean(process.start_method, 20), "plain"), *_why(subject)),
     ]  # fmt: skip
     warm = f"ready after {fmt.millis(process.warm_ms)}" if process.warm_ms is not None else "not ready yet"
     parts = [warm, f"{plural(process.jobs_done, 'job')} done"]
@@ -226,6 +226,8 @@ def children(subject: Subject, width: int, view: View) -> list[Line]:
 def environment(subject: Subject, width: int, view: View) -> list[Line]:
     """The variables that it was started with, secrets hidden; folded until asked for."""
     found = subject.get("environment")
+    if found is None and (why := subject.get("environment_why")):
+        return [[(f"  {cut(clean(why), width - 2)}", "faint")]]
     if found is None:
         return [[("  it has ended", "faint")] if subject.finished else WAITING]
     if not view.environment:

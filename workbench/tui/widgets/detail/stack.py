@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from workbench.tui import format as fmt
-from workbench.tui.lines import Line, clean, cut
+from workbench.tui.lines import Line, clean, cut, gated
 from workbench.tui.widgets.detail.subject import Subject
 
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
@@ -53,4 +53,4 @@ def _short(path: str) -> str:
 
 def copied(dump: dict[str, Any]) -> str:
     """The dump as text for the clipboard: whole paths, nothing left out."""
-    return "\n".join([*dump["lines"], *(dump["tasks"] or ())])
+    return "\n".join(gated(str(line)) for line in (*dump["lines"], *(dump["tasks"] or ())))

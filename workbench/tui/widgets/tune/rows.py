@@ -40,9 +40,9 @@ def row(name: str, board: Board, lead: tuple[str, str], width: int) -> Line:
     line: Line = [lead, (f"{sign} ", tone), (pad(clean(name, 60), NAME), "plain" if changed or pending else "dim")]
     line += [(pad(value_cell(name, board), value - 1) + " ", tone or "dim")]
     if default:
-        line.append((pad(value_words(name, default_of(name, item)), default - 1) + " ", "faint"))
+        line.append((pad(default_words(name, item), default - 1) + " ", "faint"))
     if effect:
-        line.append((pad(str(effect_of(item)), effect), "faint"))
+        line.append((pad(effect_of(item), effect), "faint"))
     return fit([*line, *origin_cell(name, board)], width)
 
 
@@ -80,6 +80,11 @@ def left_s(item: Mapping[str, Any], now: float) -> float | None:
     return max(at - now, 0.0) if at is not None else None
 
 
+def default_words(name: str, item: Mapping[str, Any]) -> str:
+    """The default, as the worker tells it."""
+    return clean(value_words(name, default_of(name, item)), 40)
+
+
 def below_words(name: str, item: Mapping[str, Any]) -> str:
     """The value without the live change."""
     return clean(value_words(name, (item.get("below") or {}).get("value")), 40)
@@ -93,7 +98,7 @@ def detail(name: str, board: Board, width: int, height: int) -> list[Line]:
     lines: list[Line] = [[(f" {text}", "plain")] for text in wrap(meaning(name), width - 2)]
     allowed: Line = [(" may be ", "faint"), (range_words(name), "dim")]
     if width_of(allowed) < width - 24:
-        allowed += [("   default ", "faint"), (value_words(name, default_of(name, item)), "dim")]
+        allowed += [("   default ", "faint"), (default_words(name, item), "dim")]
     state = standing(name, item, board)
     lines = lines[: max(height - bool(state), 1)]
     if len(lines) + bool(state) < height:
