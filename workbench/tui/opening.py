@@ -55,7 +55,10 @@ def _run(what: str, command: Callable[[], list[str]], text: str | None, done: st
 
 
 def _wait(argv: list[str], text: str | None) -> "int | OSError":
-    """Run it to its end: its exit code, or why it cannot be run. Ctrl-C is sent to the whole terminal: it is heard by the program, and here by nobody."""
+    """Run it to its end: its exit code, or why it cannot be run.
+
+    Ctrl-C is sent to the whole terminal: it is heard by the program, and here by nobody.
+    """
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         return subprocess.run(argv, input=None if text is None else text.encode("utf-8", "replace")).returncode
