@@ -215,6 +215,100 @@ def test_what_is_hidden_and_what_is_not() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "name",
+    "DB_PW DBPW PW ROOT_PW2 PIN CARD_PIN PIN_CODE CRED AWS_CREDS DB_CRED_JSON MNEMONIC WALLET_MNEMONIC HTTP_BASIC PASS "
+    "DB_PASS SSH_PASSPHRASE COOKIE_JAR SESSION_ID MYSQL_PWD DBPWD --pin -pw pwd passwd X-Api-Key Authorization".split(),
+)
+def test_what_is_a_secret_by_its_name(name: str) -> None:
+    assert hidden_value(name, "v") == HIDDEN
+
+
+@pytest.mark.parametrize(
+    "name",
+    "PATH PWD OLDPWD PYTHONPATH HOME LANG SHELL TERM USER LOGNAME EDITOR TMPDIR MODEL PORT HOST SHOPWARE_URL "
+    "PINECONE_URL MAPPING SPIN_RATE BASICALLY CREDIT_LIMIT PIP_INDEX_URL OPINION UPWARD --port -p -u --pinned".split(),
+)
+def test_what_is_no_secret_by_its_name(name: str) -> None:
+    assert hidden_value(name, "v") == "v"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bearer s3cret", f"Bearer {HIDDEN}"),
+        ("say BEARER  s3cret now", f"say BEARER  {HIDDEN} now"),
+        ("basic czNjcmV0", f"basic {HIDDEN}"),
+        ("authorization: Token s3cret, more s3cret", f"authorization: {HIDDEN}"),
+        ('{"Authorization": "Digest s3cret"}', f'{{"Authorization": {HIDDEN}'),
+        ("Proxy-Authorization:s3cret", f"Proxy-Authorization:{HIDDEN}"),
+        ("X-Api-Key: s3cret", f"X-Api-Key: {HIDDEN}"),
+        ("Content-Type: text/plain", "Content-Type: text/plain"),
+        ("host=db password=s3cret port=1", f"host=db password={HIDDEN} port=1"),
+        ("npm_s3cretabcdefghijklmnopqrstuv", HIDDEN),
+        ("whsec_s3cretabcdefghijkl", HIDDEN),
+        ("SG.s3cretabcdefghij.s3cretabc-defg", HIDDEN),
+        ("xoxb-1234567890-s3cret", HIDDEN),
+        ("xoxe-1234567890-s3cret", HIDDEN),
+        ("xapp-1-A0-1234567890-s3cret", HIDDEN),
+        ("pypi-s3cretabcdefghijklm", HIDDEN),
+        ("ghp_s3cretabcdefghijklmnopqr", HIDDEN),
+        ("eyJhbGciOiJI.eyJzdWIi.s3cret-_x", HIDDEN),
+        ("https://hooks.slack.com/services/T0/B0/s3cret", f"https://hooks.slack.com/{HIDDEN}"),
+        ("https://discord.com/api/webhooks/1/s3cret x", f"https://discord.com/api/webhooks/{HIDDEN} x"),
+        ("postgres://me:s3cret@db/x?mail=a@b.c", f"postgres://{HIDDEN}@db/x?mail=a@b.c"),
+        ("postgres://me:s3cret@s3cret@db/x", f"postgres://{HIDDEN}@db/x"),
+        ("postgres://me:s3cret/s3cret@s3cret@db/x", f"postgres://{HIDDEN}@db/x"),
+        ("postgres://me:s3cret s3cret@db/x", f"postgres://{HIDDEN}@db/x"),
+        ("postgres://me@corp:s3cret/s3cret@db/x", f"postgres://{HIDDEN}@db/x"),
+        ("postgres://me:s3cret?s3cret#s3cret@db/x", f"postgres://{HIDDEN}@db/x"),
+        ("redis://:s3cret@a:1,redis://:s3cret@b:2", f"redis://{HIDDEN}@a:1,redis://{HIDDEN}@b:2"),
+        ("https://s3cret@host/x", f"https://{HIDDEN}@host/x"),
+        ("https://registry.npmjs.org/@scope/x", "https://registry.npmjs.org/@scope/x"),
+        ("http://localhost:8080/x?y=1", "http://localhost:8080/x?y=1"),
+        ("/usr/bin:/bin", "/usr/bin:/bin"),
+    ],
+)
+def test_what_is_a_secret_by_its_form(text: str, shown: str) -> None:
+    assert hidden_text(text) == hidden_value("HARMLESS", text) == shown
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (["curl", "-u", "me:s3cret", "x"], f"curl -u {HIDDEN} x"),
+        (["/usr/bin/curl", "-sSume:s3cret=s3cret", "x"], f"/usr/bin/curl -sSu{HIDDEN} x"),
+        (["timeout", "5", "curl", "--user", "me:s3cret"], f"timeout 5 curl --user {HIDDEN}"),
+        (["curl", "--user-agent", "me", "-o", "x"], "curl --user-agent me -o x"),
+        (["docker", "run", "-u", "1000:1000"], "docker run -u 1000:1000"),
+        (["mysql", "-ps3cret", "-u", "me", "db"], f"mysql -p{HIDDEN} -u me db"),
+        (["mysqldump", "-p", "db"], "mysqldump -p db"),
+        (["ssh", "-p2222", "host"], "ssh -p2222 host"),
+        (["x", "--password", "-s3cret", "-v"], f"x --password {HIDDEN} -v"),
+        (["x", "--auth", "--token", "s3cret", "-v"], f"x --auth {HIDDEN} {HIDDEN} -v"),
+        (["curl", "-H", "Authorization: Bearer s3cret", "x"], f"curl -H Authorization: {HIDDEN} x"),
+        (["curl", "-HAuthorization: s3cret", "x"], f"curl -HAuthorization: {HIDDEN} x"),
+        (["curl", "-H", "X-Api-Key:s3cret", "x"], f"curl -H X-Api-Key: {HIDDEN} x"),
+        (["curl", "-H", "Accept: text/html", "x"], "curl -H Accept: text/html x"),
+        (["sh", "-c", "curl -u 'me:s3cret s3cret' x | head -1"], f"sh -c curl -u {HIDDEN} x | head -1"),
+        (["bash", "-lc", "cd x; TOKEN=s3cret it's"], f"bash -lc cd x; TOKEN={HIDDEN} it's"),
+        (["docker", "run", "--env=API_KEY=s3cret&s3cret"], f"docker run --env=API_KEY={HIDDEN}"),
+        (["docker", "run", "--env=API_KEY="], "docker run --env=API_KEY="),
+        (["x", "postgres://me:s3cret=s3cret@db/x"], f"x postgres://{HIDDEN}@db/x"),
+        (["python", "-c", "print('a  b') - 1"], "python -c print('a  b') - 1"),
+    ],
+)
+def test_what_is_a_secret_in_a_command_line(command: list[str], shown: str) -> None:
+    assert shown_command(command, []) == shown
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["x=", "a.", "a://b:@", "-H ", "' -a ", '\\" -a ', "curl -u ", "eyJ-", "token= "])
+def test_a_text_made_to_be_hard_to_read_is_read(piece: str) -> None:
+    assert len(shown_command(["sh", "-c", piece * 1000, piece], [])) <= 200
+    assert len(shown_environment({"HARMLESS": piece * 20_000})["HARMLESS"]) <= 512
+
+
 # --- stack dumps --------------------------------------------------------------------------------------
 
 

@@ -136,7 +136,8 @@ async def test_the_detail_of_a_badly_told_process_is_harmless(size: tuple[int, i
     told = detail(source.state, 1)
     bad_line = f'  File "/srv/{EVIL}.py", line 7 in \x1b[2J'
     source.details[501] = {
-        **told, "start_method": "\x1b[2J\x07", "start_method_why": EVIL, "environment": None if size[0] == 80 else {EVIL: EVIL}, "environment_why": EVIL,
+        **told, "start_method": "\x1b[2J\x07", "start_method_why": EVIL,
+        "environment": None if size[0] == 80 else {EVIL: EVIL}, "environment_why": EVIL,
         "history": [{"state": EVIL, "at": NOW, "why": EVIL}], "last_lines": [[NOW, EVIL, EVIL]],
         "memory": {name: {"mb": 1.0, "metric": EVIL} for name in told["memory"]},
         "dump": {**dump(), "file": EVIL, "name": EVIL, "lines": [bad_line, EVIL], "tasks": [bad_line],

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.model.environment import secrets_in, shown_command, shown_environment
 from workbench.model.text import cut
 from workbench.process.sampling import KB_MB, PAGE_MB, exact_mb, resident_mb, rollup
 from workbench.process.tree import descendants, fields_of
@@ -39,6 +38,8 @@ def examine(pid: int, helpers: Iterable[int]) -> Examined:
     Args:
         helpers: what is known to belong to it although it may not stand below it any more.
     """
+    from workbench.model.environment import secrets_in, shown_environment  # its patterns cost each start milliseconds
+
     below = list(dict.fromkeys([*descendants(pid), *helpers]))
     environment = _environment(pid)
     secrets = secrets_in(environment or {})
@@ -87,6 +88,8 @@ def _figure(mb: float, metric: str) -> dict[str, Any]:
 
 
 def _child(pid: int, secrets: list[str]) -> dict[str, Any] | None:
+    from workbench.model.environment import shown_command
+
     raw = _raw(pid, "cmdline", LONGEST_COMMAND_LINE)
     stat = _raw(pid, "stat", 1024)
     if raw is None or not stat:
