@@ -196,7 +196,7 @@ async def test_port_is_the_port_it_listens_on(start_worker: Any) -> None:
     ("workbench/cli/serve.py", "options.control_token.get_secret_value() if options.control_token else None", "None")
 )
 @defence(("workbench/cli/serve.py", "read_token(value, options.control_token_file)", "read_token(value, None)"))
-@defence(("workbench/server/guard.py", 'if scheme.lower() == "bearer" and same:', "if token:"))
+@defence(("workbench/server/guard.py", 'return scheme.lower() == "bearer" and same', "return True"))
 async def test_beyond_this_machine_who_has_no_control_token_controls_nothing(
     start_worker: Any, tmp_path: Path, by: str
 ) -> None:

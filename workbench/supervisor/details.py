@@ -28,7 +28,7 @@ GENERATIONS_KEPT = 50
 
 @dataclass(slots=True)
 class Record:
-    """One process, from its start on; `child` until it has ended, `dump` from then on."""
+    """One process, from its start on; `child` until it has ended; `dump` is the last whole one that is known."""
 
     process: Process
     started_at: float
@@ -110,7 +110,7 @@ class Details:
             "unexpected": event.unexpected,
         }  # fmt: skip
         if record.child is not None:
-            record.dump, record.child = self._stacks.told(record.child), None
+            record.dump, record.child = self._stacks.told(record.child) or record.dump, None
             if record.dump is not None:
                 for part in (record.dump["lines"], record.dump["mine"], record.dump["tasks"] or []):
                     del part[DUMP_LINES_KEPT:]
@@ -145,7 +145,8 @@ class Details:
             raise NoStack("the process has ended", late=False)
         child = record.child
         await self._stacks.ask(child)
-        return self._stacks.told(child)
+        record.dump = self._stacks.told(child) or record.dump  # the watchdog may have begun one of its own by now
+        return record.dump
 
     def _find(self, pid: int) -> Record | None:
         child = self._children.by_pid.get(pid)
@@ -181,7 +182,7 @@ class Details:
             "environment": None if found is None else found.environment,
             "jobs": [_job(job) for job in jobs[:JOBS_TOLD]],
             "jobs_total": len(jobs),
-            "dump": record.dump if record.child is None else self._stacks.told(record.child),
+            "dump": (self._stacks.told(record.child) if record.child is not None else None) or record.dump,
             "ended": record.ended,
             "last_lines": self._shell.logs.last_of(process.id, LINES_TOLD),
         }
