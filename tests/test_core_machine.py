@@ -451,7 +451,7 @@ class Worker(RuleBasedStateMachine):
 
 
 Worker.TestCase.settings = settings(
-    max_examples=400, stateful_step_count=50, deadline=None, derandomize=True,
+    max_examples=200, stateful_step_count=50, deadline=None, derandomize=True,
 
 )  # fmt: skip
 TestAnyOrderOfEvents = Worker.TestCase

@@ -110,7 +110,7 @@ async def take(stage: Stage, kind: str, what: Any, once: set[Any]) -> None:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(steps=st.lists(STEPS, max_size=14))
 async def test_bit_by_bit_and_at_once_look_the_same(steps: list[tuple[str, Any]]) -> None:
     once: set[Any] = set()
