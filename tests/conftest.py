@@ -142,16 +142,3 @@ def _end(worker: Worker) -> Iterator[str]:
         wait_until(lambda: not tagged(worker.tag), f"no process left of {worker.process.pid}")
     except AssertionError as problem:
         yield f"{problem}; still there: {kill_tagged(worker.tag)}"
-
-
-# Few tests that take long: their files go first, so that none of them runs alone at the end.
-LONGEST = {
-    "test_reload_storm", "test_chaos", "test_core_machine", "test_painting", "test_reload_flat", "test_troubles",
-    "test_processes", "test_watch_guard", "test_tune", "test_terminal_load", "test_terminal_talk", "test_terminal_jobs",
-    "test_terminal", "test_host", "test_demo", "test_logs", "test_detail", "test_restarts", "test_load", "test_layers",
-}  # fmt: skip
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Longest first; otherwise the order stays."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
