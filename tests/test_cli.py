@@ -281,50 +281,6 @@ def test_options_of_an_endless_file_can_be_interrupted_and_leave_nothing(tmp_pat
     wait_until(lambda: not tagged(tag), "nothing is left")
 
 
-@pytest.mark.parametrize(
-    ("layer", "origin"),
-    [
-        ("flag", "--max-retry"),
-        ("environment", "WORKBENCH_MAX_RETRY"),
-        ("file", "workbench.toml:1"),
-        ("code", "Options(...) in"),
-        ("live", "live"),
-    ],
-)
-async def test_an_option_that_has_no_effect_yet_is_warned_of_once(
-    start_worker: Any, tmp_path: Path, layer: str, origin: str
-) -> None:
-    agent = agent_file(tmp_path, "max_retry=3" if layer == "code" else "")
-    if layer == "file":
-        (tmp_path / "workbench.toml").write_text("max_retry = 3\n")
-    flags = ["--max-retry", "3"] if layer == "flag" else []
-    worker = start_worker(agent, *flags, **({"WORKBENCH_MAX_RETRY": "3"} if layer == "environment" else {}))
-    async with worker.client() as client:
-        await until_ready(client)
-        if layer == "live":
-            await client.set_options({"max_retry": 3})
-        await client.set_options({"job_timeout": 60})
-        await client.reload()
-        await until_ready(client)
-    worker.process.send_signal(signal.SIGTERM)
-    worker.ended()
-    warned = [record["message"] for record in records(worker) if "has no effect" in record.get("message", "")]
-    assert len(warned) == 1
-    assert warned[0].startswith("max_retry is set (")
-    assert origin in warned[0]
-
-
-def test_every_option_without_effect_is_named_and_one_that_is_off_is_not(start_worker: Any, tmp_path: Path) -> None:
-    agent = agent_file(tmp_path, "auth_token='canary', registry_url='wss://me:canary@registry.example'")
-    loud = start_worker(agent, "--once", "--preset", "standard", "--job-timeout", "0.1", wait=False)
-    quiet = start_worker(agent_file(tmp_path / "w0"), "--once", "--no-register", "--job-timeout", "0.1", wait=False)
-    assert (loud.ended(), quiet.ended()) == (1, 1)
-    assert "canary" not in loud.output()
-    assert "has no effect" not in quiet.output()
-    named = [record["message"].split()[0] for record in records(loud) if "has no effect" in record["message"]]
-    assert sorted(named) == ["auth_token", "register", "registry_url"]
-
-
 # --- ports -------------------------------------------------------------------------------------------
 
 

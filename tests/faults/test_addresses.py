@@ -201,7 +201,7 @@ def has_ipv6() -> bool:
 @defence(("workbench/server/binding.py", 'f"[{host}]:{port}" if ":" in host else f"{host}:{port}"', 'f"{host}:{port}"'))
 @defence(
     (
-        "workbench/server/guard.py",
+        "workbench/model/hosts.py",
         'LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})',
         'LOOPBACK_NAMES = frozenset({"localhost"})',
     ),

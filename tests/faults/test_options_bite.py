@@ -67,7 +67,7 @@ async def test_agent_id_is_the_name_by_which_a_worker_is_found(start_worker: Any
 
 
 @pytest.mark.option("max_processes")
-@defence(("workbench/model/admission.py", "if active >= options.max_processes:", "if active >= 5:"))
+@defence(("workbench/model/admission.py", "if active + worker.reserved >= options.max_processes:", "if active >= 5:"))
 async def test_max_processes_bounds_the_jobs_and_the_processes(start_worker: Any) -> None:
     worker = start_worker(AGENT, "--max-processes", "2", "--num-idle-processes", "2")
     async with worker.client() as client:
@@ -348,20 +348,3 @@ async def test_log_level_is_the_least_severe_level_of_what_is_kept(start_worker:
 
 async def spoken(client: Client) -> list[str]:
     return [line.level for line in await log_lines(client) if line.text.startswith("spoken at")]
-
-
-@pytest.mark.parametrize("token", ["auth_token", "auth_token_file"])
-@defence(("workbench/cli/serve.py", 'self.supervisor.logs.note("WARNING", text)', "continue"))
-@defence(("workbench/cli/serve.py", "            if wanted and name not in self._warned:", "            if wanted:"))
-async def test_options_for_the_registry_are_told_once_as_without_effect(start_worker: Any, token: str) -> None:
-    given = {"WORKBENCH_REGISTRY_URL": "wss://registry.example", f"WORKBENCH_{token.upper()}": "canary"}
-    worker = start_worker(AGENT, "--register", "--max-retry", "3", "--log-format", "text", **given)
-    async with worker.client() as client:
-        await until_ready(client)
-        await client.set_options({"job_timeout": 60})
-        await client.reload()
-        await until(client, lambda state: state.worker.generation == 2)
-        assert (await client.request("GET", "/worker"))["registered"] is False
-    assert stopped(worker) == 0
-    told = [line.split(" is set (")[0].split()[-1] for line in worker.output().splitlines() if "no effect in" in line]
-    assert sorted(told) == sorted(["register", "registry_url", token, "max_retry"])

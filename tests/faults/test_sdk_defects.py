@@ -247,7 +247,7 @@ async def test_sdk_S7_counts_and_load_come_back_whatever_fails_in_those_who_are_
 @defence(
     (
         "workbench/model/admission.py",
-        "if active >= options.max_processes",
+        "if active + worker.reserved >= options.max_processes",
         'if len(state.live("busy")) >= options.max_processes',
     ),
 )

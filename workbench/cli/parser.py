@@ -287,7 +287,6 @@ AGENT is bot.py, bot.py:name, a package, package.module or package.module:name.
   --version                             print the version
 """
 _TAIL = """
---register, --registry-url, --auth-token-file and --max-retry are taken, but have no effect in this version.
 
 Exit codes: 0 clean, 1 the job of --once failed (or a bug of ours), 2 bad usage or configuration,
 3 the agent cannot be loaded, 4 address in use, 5 restart budget used up, 6 registry refused,

@@ -34,8 +34,8 @@ from workbench.supervisor.worker import Supervisor
 
 LAST_S = 15.0  # the last steps may take this long, each within a bound of its own
 LEAVE_S = 5.0  # after them: nothing is held any more, and what still runs on the loop has no say
+LINK_CLOSE_S = 7.0
 AT_LAST_S = 5.0  # after a third signal
-NOT_BUILT = ("register", "registry_url", "auth_token", "auth_token_file", "max_retry")
 
 
 class Serve:
@@ -70,7 +70,6 @@ class Serve:
         self.note = ""
         self.once_job: Job | None = None
         self._first_words = note
-        self._warned: set[str] = set()
         self._code: int | None = None  # of the end that is on its way
         self._signals = Signals(lambda: leave_within(AT_LAST_S, self._code_at_last))
 
@@ -101,12 +100,14 @@ class Serve:
         return last.code(self._signals.forced or code)
 
     async def _serve(self) -> int:
+        from workbench.cli.registering import Registering
         from workbench.server.guard import Guard
         from workbench.server.listener import Doors
 
         supervisor = self.supervisor
         self.guard = Guard(supervisor.settings.options.host, self._control_token)
         self.doors = Doors(supervisor, self.guard)
+        self.registering = Registering(supervisor, owned=self.owned)
         path = private_socket_path(os.getpid())
         supervisor.listeners.append(self._on_event)
         supervisor.at_end = self._at_end
@@ -127,7 +128,11 @@ class Serve:
                 task.add_done_callback(self._side_ended)
             code = await supervisor.run()
         finally:
-            await supervisor.last.take(Step("the side tasks", lambda: ended(*side)), *self.doors.last_steps())
+            await supervisor.last.take(
+                Step("the side tasks", lambda: ended(*side)),
+                Step("the registry link", self.registering.link.close, LINK_CLOSE_S),
+                *self.doors.last_steps(),
+            )
             leave_within(LEAVE_S, self._code_at_last)
         if supervisor.failure is not None and code in (0, supervisor.failure.exit_code):  # else a signal decided
             raise masked(supervisor.failure, supervisor.logs.mask)
@@ -156,6 +161,8 @@ class Serve:
             self._submit_own()
         if self.parsed.once:
             self._submit_once()
+        else:
+            self.registering.begin()
         if not self.owned:
             self._announce(settings)
 
@@ -239,17 +246,7 @@ class Serve:
     def _on_event(self, event: ev.Event) -> None:
         if isinstance(event, ev.OptionsChanged):
             self.printer.level = self.supervisor.settings.options.log_level
-            self._warn_not_built(self.supervisor.settings)
         self.printer.tell_losses()
-
-    def _warn_not_built(self, settings: Settings) -> None:
-        """Say once of each such option, whatever layer sets it and whenever, that nothing follows from it."""
-        for name in NOT_BUILT:
-            wanted = settings.chosen(name) and getattr(settings.options, name) not in (None, False)
-            if wanted and name not in self._warned:
-                self._warned.add(name)
-                text = f"{name} is set ({settings.origin(name)}), but has no effect in this version"
-                self.supervisor.logs.note("WARNING", text)
 
     def _on_signal(self, number: int) -> None:
         if number != signal.SIGHUP:

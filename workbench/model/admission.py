@@ -49,6 +49,7 @@ class LoadGate:
 def judge(state: State, options: Options, gate: LoadGate, *, forced: bool = False) -> Verdict:
     """Whether the worker would take a job now. `forced` overrides the load only."""
     worker, active = state.worker, len(state.active_jobs())
+    kept = f" and {plural(worker.reserved, 'reserved slot')}" if worker.reserved else ""
     if worker.stopping:
         return Verdict("stopping", f"{worker.stop_why}; {plural(active, 'job')} left")
     if worker.draining:
@@ -57,11 +58,11 @@ def judge(state: State, options: Options, gate: LoadGate, *, forced: bool = Fals
         return Verdict("degraded", f"{worker.held_failures} failures within {WINDOW_S:g} s: {worker.held_why}")
     if worker.generation == 0:
         return Verdict("starting", _loading(state))
-    if active >= options.max_processes:
-        return Verdict("full", f"{active} jobs of max_processes {options.max_processes}")
+    if active + worker.reserved >= options.max_processes:
+        return Verdict("full", f"{active} jobs{kept} of max_processes {options.max_processes}")
     if gate.closed and not forced:
         return Verdict("over_load", _over(gate.load, options.load_threshold))
-    return Verdict("ready", f"{active} of {options.max_processes} jobs")
+    return Verdict("ready", f"{active} of {options.max_processes} jobs{kept}")
 
 
 def _loading(state: State) -> str:

@@ -18,6 +18,7 @@ from workbench.model.ending import End
 from workbench.model.jobs import Jobs, how
 from workbench.model.options import Options
 from workbench.model.pool import Pool
+from workbench.model.reservations import Reservations
 from workbench.model.state import Process, State
 
 __all__ = ["Core", "Now"]
@@ -45,6 +46,7 @@ class Core:
         self.pool = Pool(self.desk, rng or random.Random(), strict=strict)
         self.jobs = Jobs(self.desk, self.pool)
         self.closing = Closing(self.desk, self.pool, self.jobs)
+        self.reservations = Reservations(self.desk)
         self.gate = LoadGate()
 
     def take(self) -> tuple[list[ev.Event], list[fx.Effect]]:
@@ -79,16 +81,46 @@ class Core:
         force: bool = False,
         own: bool = False,
         early: bool = False,
+        assigned: bool = False,
     ) -> Verdict:
-        """Take a job or refuse it; `ready` means taken. `early`: it may wait for the first generation."""
-        verdict = self.judge(forced=force)
-        room = len(self.state.active_jobs()) < self.options.max_processes
+        """Take a job or refuse it; `ready` means taken.
+
+        Args:
+            force: whatever the load is.
+            own: the workbench started it for itself.
+            early: it may wait for the first generation.
+            assigned: a registry gave it; the slot that is kept for it, if one is, becomes its own.
+        """
+        kept = self.reservations.release(job_id, "assigned", now)
+        verdict = self.judge(forced=force or kept)
+        room = self.slots_taken < self.options.max_processes
         if verdict.status != "ready" and not (early and room and verdict.status == "starting"):
             self.desk.tell(ev.JobRefused(at=now.at, reason=verdict.status, text=verdict.why))
             return verdict
-        self.jobs.queue(job_id, room_id, metadata, own, now)
+        self.jobs.queue(job_id, room_id, metadata, own, assigned, now)
         self._settle(now)
         return Verdict("ready", verdict.why)
+
+    def reserve(self, job_id: str, now: Now) -> Verdict:
+        """Keep a slot for a job that a registry offers, or say why not; `ready` means kept."""
+        verdict = self.judge()
+        if verdict.status == "ready":
+            self.reservations.take(job_id, now)
+            self._settle(now)
+        else:
+            self.desk.tell(ev.JobRefused(at=now.at, reason=verdict.status, text=verdict.why))
+        return verdict
+
+    def release(self, job_id: str, why: str, now: Now) -> bool:
+        """Give a reserved slot back; False when none is kept for that job."""
+        released = self.reservations.release(job_id, why, now)
+        self._settle(now)
+        return released
+
+    def release_all(self, why: str, now: Now) -> None:
+        """Give all reserved slots back: whoever was to assign them cannot any more."""
+        self.reservations.release_all(why, now)
+        self._settle(now)
 
     def end_job(self, job_id: str, now: Now, reason: str = "cancelled") -> None:
         """Start a job's stop ladder, or move it one rung down."""
@@ -289,9 +321,9 @@ class Core:
 
     # --- the worker -----------------------------------------------------------------------------
 
-    def drain(self, why: str, now: Now, *, then_exit: bool) -> None:
-        """Take no new jobs; with `then_exit` end after the last one, or cut at `drain_timeout`."""
-        self.closing.drain(why, now, then_exit=then_exit)
+    def drain(self, why: str, now: Now, *, then_exit: bool, code: int = 0) -> None:
+        """Take no new jobs; with `then_exit` end with `code` after the last one, or cut at `drain_timeout`."""
+        self.closing.drain(why, now, then_exit=then_exit, code=code)
         self._settle(now)
 
     def admit(self, now: Now) -> bool:
@@ -334,7 +366,12 @@ class Core:
     @property
     def jobs_load(self) -> float:
         """What `load = "jobs"` means; known here at any time."""
-        return round(len(self.state.active_jobs()) / self.options.max_processes, 3)
+        return round(self.slots_taken / self.options.max_processes, 3)
+
+    @property
+    def slots_taken(self) -> int:
+        """Jobs that have not ended, and slots kept for offered ones."""
+        return len(self.state.active_jobs()) + self.state.worker.reserved
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -342,13 +379,14 @@ class Core:
         """The monotonic time at which `tick` has something to do; None when only news can change anything."""
         if self.pool.closed:
             return None
-        due = [*self.jobs.due(), *self.pool.due(), *self.closing.due()]
+        due = [*self.jobs.due(), *self.pool.due(), *self.closing.due(), *self.reservations.due()]
         return min((time for time in due if time is not None), default=None)
 
     def tick(self, now: Now) -> None:
         """Do what is due by the clock."""
         for job in self.jobs.timed_out(now):
             self.jobs.ask_end(job, "timeout", self.options.close_timeout, now)
+        self.reservations.tick(now)
         self.pool.tick(now)
         self.closing.tick(now)
         self._settle(now)

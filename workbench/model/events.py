@@ -112,12 +112,25 @@ class PoolHealed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChanged(Event):
-    """The registry link: `local` when off, else `connecting`, `connected`, `waiting`, `failed`."""
+    """The registry link: `local` when off, else `connecting`, `connected`, `waiting`, `failed`.
+
+    `url` is the registry, `worker_id` what it calls this worker, `undelivered` the updates it has not confirmed.
+    """
 
     state: str
     why: str
     attempt: int
     retry_at: float | None
+    url: str = ""
+    worker_id: str = ""
+    undelivered: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkMessageDropped(Event):
+    """The registry said something that could not be understood, or that concerns nothing here."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,12 +240,16 @@ class Sampled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQueued(Event):
-    """Accepted: its slot is taken from here on. `own` marks the job the workbench itself started."""
+    """Accepted: its slot is taken from here on.
+
+    `own` marks the job the workbench itself started, `assigned` one that a registry gave.
+    """
 
     id: str
     room_id: str
     metadata: dict[str, Any]
     own: bool
+    assigned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +258,22 @@ class JobRefused(Event):
 
     reason: str
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotReserved(Event):
+    """A registry offered a job, and was told yes: the slot is kept for so long."""
+
+    id: str
+    held_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotReleased(Event):
+    """A reserved slot is free again: `assigned`, or `expired` and the like when the job never came."""
+
+    id: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,15 @@ def _pool_healed(state: "State", event: ev.PoolHealed) -> None:
 
 @_on(ev.LinkChanged)
 def _link_changed(state: "State", event: ev.LinkChanged) -> None:
-    state.link = Link(event.state, event.why, event.attempt, event.retry_at)
+    since = state.link.since if state.link.state == event.state else event.at
+    state.link = Link(
+        event.state, event.why, event.attempt, event.retry_at, event.url, event.worker_id, event.undelivered, since
+    )
+
+
+@_on(ev.LinkMessageDropped)
+def _link_message_dropped(state: "State", event: ev.LinkMessageDropped) -> None:
+    state.counters["link_messages_dropped"] += 1
 
 
 # --- processes ----------------------------------------------------------------------------------
@@ -174,7 +182,7 @@ def _sampled(state: "State", event: ev.Sampled) -> None:
 
 @_on(ev.JobQueued)
 def _job_queued(state: "State", event: ev.JobQueued) -> None:
-    job = Job(event.id, event.room_id, event.metadata, event.at, event.own)
+    job = Job(event.id, event.room_id, event.metadata, event.at, event.own, event.assigned)
     state.jobs[event.id] = state._active[event.id] = job
     state.counters["jobs_accepted"] += 1
 
@@ -183,6 +191,19 @@ def _job_queued(state: "State", event: ev.JobQueued) -> None:
 def _job_refused(state: "State", event: ev.JobRefused) -> None:
     state.counters["jobs_refused"] += 1
     state.counters[f"jobs_refused_{event.reason}"] += 1
+
+
+@_on(ev.SlotReserved)
+def _slot_reserved(state: "State", event: ev.SlotReserved) -> None:
+    state.worker.reserved += 1
+    state.counters["offers_accepted"] += 1
+
+
+@_on(ev.SlotReleased)
+def _slot_released(state: "State", event: ev.SlotReleased) -> None:
+    state.worker.reserved -= 1
+    if event.why != "assigned":
+        state.counters[f"reservations_{event.why}"] += 1
 
 
 @_on(ev.JobStarting)

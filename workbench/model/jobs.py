@@ -38,10 +38,12 @@ class Jobs:
 
     # --- news -----------------------------------------------------------------------------------
 
-    def queue(self, job_id: str, room_id: str, metadata: dict[str, Any], own: bool, now: Now) -> None:
+    def queue(self, job_id: str, room_id: str, metadata: dict[str, Any], own: bool, assigned: bool, now: Now) -> None:
         """It is accepted: from here on it has a slot."""
         self.launches[job_id] = Launch(now.mono)
-        self._desk.tell(ev.JobQueued(at=now.at, id=job_id, room_id=room_id, metadata=metadata, own=own))
+        self._desk.tell(
+            ev.JobQueued(at=now.at, id=job_id, room_id=room_id, metadata=metadata, own=own, assigned=assigned)
+        )
 
     def ask_end(self, job: Job, reason: str, close_s: float, now: Now) -> None:
         """Start its stop ladder, or move it one rung down."""

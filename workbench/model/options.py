@@ -20,7 +20,7 @@ Effect = Literal["now", "next job", "restart"]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Fields of the VideoSDK SDK's own Options that have no meaning here: taken, kept, named once in a warning.
-SDK_ONLY = frozenset({"executor_type", "permissions", "signaling_base_url", "termination_timeout"})
+SDK_ONLY = frozenset({"executor_type", "permissions", "termination_timeout"})
 TOKEN_WORDS = f"a token without blanks or line breaks, at least {SHORTEST} characters long"
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
 
@@ -172,6 +172,9 @@ with warnings.catch_warnings():
 
             def __init__(self, **values: Any) -> None:
                 sdk = {name: values.pop(name) for name in SDK_ONLY & values.keys()}
+                signaling = values.pop("signaling_base_url", None)  # the SDK's name for where its API is
+                if signaling:
+                    values.setdefault("registry_url", f"https://{signaling}")
                 try:
                     super().__init__(**values)
                 except ValidationError as error:

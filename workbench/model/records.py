@@ -64,6 +64,7 @@ class Job:
     metadata: dict[str, Any]
     queued_at: float
     own: bool = False
+    assigned: bool = False  # by a registry
     status: str = "queued"
     reason: str | None = None
     error: str | None = None
@@ -116,6 +117,7 @@ class Worker:
     held_why: str = ""
     held_failures: int = 0
     generation: int = 0
+    reserved: int = 0  # slots kept for jobs that were offered
 
 
 @dataclass(slots=True)
@@ -136,6 +138,10 @@ class Link:
     why: str = "not registered"
     attempt: int = 0
     retry_at: float | None = None
+    url: str = ""
+    worker_id: str = ""  # what the registry calls this worker
+    undelivered: int = 0  # updates that it has not confirmed
+    since: float = 0.0
 
 
 @dataclass(slots=True)

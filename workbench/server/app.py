@@ -10,7 +10,7 @@ from workbench.model.errors import nearest
 from workbench.model.jsontext import dump
 from workbench.model.state import ACTIVE, ENDED, Job
 from workbench.model.text import ROOM_ID, ROOM_ID_WORDS
-from workbench.server import processes, talk, tuning
+from workbench.server import link, processes, talk, tuning
 from workbench.server.guard import MAX_BODY, Guard, error
 from workbench.server.health import Health, examine
 from workbench.server.metrics import Metrics
@@ -46,6 +46,7 @@ def make_app(supervisor: Supervisor, guard: Guard) -> web.Application:
     app[SUBSCRIBERS] = set()
     app.on_shutdown.append(finish_all)
     app.add_routes(routes)
+    app.add_routes(link.routes)
     app.add_routes(processes.routes)
     app.add_routes(talk.routes)
     app.add_routes(tuning.routes)

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from workbench.model.errors import UsageError
+from workbench.model.hosts import LOOPBACK_NAMES, is_loopback
 from workbench.model.jsontext import dump
 from workbench.model.options import TOKEN_WORDS, is_token
 from workbench.supervisor.secrets import read_secret
 
 MAX_BODY = 64 * 1024
 OPEN_ROUTES = frozenset({"/livez", "/readyz", "/health", "/worker", "/metrics"})
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 HOST = re.compile(r"(?:\[([0-9a-f:.%]+)\]|([^:\[\]@/\s]+))(?::\d{1,5})?", re.IGNORECASE)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -91,22 +91,12 @@ def _brings(request: web.Request, token: str) -> bool:
     return scheme.lower() == "bearer" and same
 
 
-def is_loopback(host: str) -> bool:
-    """The address reaches this machine only."""
-    if host.lower() in LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def error(status: int, text: str, **more: object) -> web.Response:
     """An error in the contract's shape."""
     return web.json_response({"error": text, **more}, status=status, dumps=dump)
 
 
-def read_token(value: str | None, file: str | None) -> str | None:
+def read_token(value: str | None, file: str | None, option: str = "control_token_file") -> str | None:
     """A token given as it is, or by a file that is read now.
 
     Raises:
@@ -117,11 +107,11 @@ def read_token(value: str | None, file: str | None) -> str | None:
     try:
         text = read_secret(file).decode().strip()
     except OSError as problem:
-        raise UsageError(f"control_token_file {file}: {problem.strerror}") from None
+        raise UsageError(f"{option} {file}: {problem.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"control_token_file {file}: not a text file") from None
+        raise UsageError(f"{option} {file}: not a text file") from None
     if not is_token(text):
-        raise UsageError(f"control_token_file {file}: must hold {TOKEN_WORDS}")
+        raise UsageError(f"{option} {file}: must hold {TOKEN_WORDS}")
     return text
 
 

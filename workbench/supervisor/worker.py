@@ -7,7 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from workbench import __version__
 from workbench.model import effects as fx
@@ -15,6 +15,7 @@ from workbench.model import events as ev
 from workbench.model.admission import Verdict
 from workbench.model.backoff import WINDOW_S
 from workbench.model.closing import FORCED_CLOSE_S
+from workbench.model.core import Now
 from workbench.model.errors import RestartBudgetSpent, WorkbenchError
 from workbench.model.settings import Layers, Settings
 from workbench.model.state import Job
@@ -41,6 +42,19 @@ from workbench.supervisor.words import words_of
 __all__ = ["CHILD_REASONS", "Supervisor"]
 
 
+NOT_REGISTERED = "not registered: jobs come from this machine only"
+
+
+class RegistryLink(Protocol):
+    """What the routes may ask of the link to a registry."""
+
+    def connect(self) -> None:
+        """Register; at once, if it waits or has given up."""
+
+    def disconnect(self) -> None:
+        """Take no jobs from there any more; those that run go on, and their ends are told."""
+
+
 class Supervisor:
     """One worker. Make it, `boot` it before anything heavy is imported, then `run` it on an event loop.
 
@@ -65,6 +79,7 @@ class Supervisor:
         self.worker_id = f"worker-{secrets.token_hex(4)}"
         self.failure: WorkbenchError | None = None
         self.failure_is_told = False  # who runs this supervisor prints `failure` itself
+        self.link: RegistryLink | None = None
         self.followers = 0  # clients of the stream of events now
         self.at_end: Callable[[int], None] = lambda code: None  # called when the last steps begin, with the exit code
         self.rooms = Rooms()
@@ -197,11 +212,7 @@ class Supervisor:
             )
         )  # fmt: skip
         self.publish(ev.OptionsChanged(at=now, options=self.live.table(self.settings)))
-        if self.settings.options.register:
-            why = "register is set, but this version has no registry link yet"
-        else:
-            why = "not registered: jobs come from this machine only"
-        self.publish(ev.LinkChanged(at=now, state="local", why=why, attempt=0, retry_at=None))
+        self.publish(ev.LinkChanged(at=now, state="local", why=NOT_REGISTERED, attempt=0, retry_at=None))
 
     def on_signal(self, number: int) -> None:
         """SIGTERM or SIGINT came."""
@@ -238,19 +249,45 @@ class Supervisor:
         force: bool = False,
         own: bool = False,
         early: bool = False,
+        job_id: str | None = None,
     ) -> Job | Verdict:
-        """Take a job, or say why not."""
-        job_id = f"job-{uuid.uuid4().hex[:12]}"
+        """Take a job, or say why not.
+
+        Args:
+            job_id: what the registry that assigned it calls it.
+        """
+        assigned = job_id is not None
+        job_id = job_id or f"job-{uuid.uuid4().hex[:12]}"
         room = room_id or f"room-{uuid.uuid4().hex[:8]}"
-        now = self.shell.now()
-        if self.settings.options.load == "cpu":  # others may have been taken since the last tick
-            self.core.load_measured(self.sampler.load(now.mono), now)
-        verdict = self.core.submit(job_id, room, metadata, now, force=force, own=own, early=early)
+        now, kept = self._measured(), job_id in self.core.reservations
+        verdict = self.core.submit(
+            job_id, room, metadata, now, force=force, own=own, early=early, assigned=assigned
+        )  # fmt: skip
         if job_id in self.state.jobs:
             self.rooms.open(room, job_id, lambda frame: self.children.tell_job(job_id, frame), now.mono)
-            self.sampler.job_accepted()
+            if not kept:
+                self.sampler.job_accepted()
         self.shell.flush()
         return self.state.jobs.get(job_id, verdict)
+
+    def reserve(self, job_id: str) -> Verdict:
+        """Keep a slot for a job that a registry offers, or say why not; `ready` means kept."""
+        verdict = self.core.reserve(job_id, self._measured())
+        if verdict.status == "ready":
+            self.sampler.job_accepted()
+        self.shell.flush()
+        return verdict
+
+    def release(self, job_id: str, why: str) -> bool:
+        """Give a reserved slot back; False when none is kept for that job."""
+        released = self.core.release(job_id, why, self.shell.now())
+        self.shell.flush()
+        return released
+
+    def release_all(self, why: str) -> None:
+        """Give all reserved slots back."""
+        self.core.release_all(why, self.shell.now())
+        self.shell.flush()
 
     def end_job(self, job_id: str) -> None:
         """Start its stop ladder, or move one rung down."""
@@ -271,9 +308,9 @@ class Supervisor:
         self.shell.flush()
         return True
 
-    def drain(self, why: str, *, then_exit: bool = False) -> None:
-        """Take no new jobs."""
-        self.core.drain(why, self.shell.now(), then_exit=then_exit)
+    def drain(self, why: str, *, then_exit: bool = False, code: int = 0) -> None:
+        """Take no new jobs; with `then_exit` end with `code` after the last one."""
+        self.core.drain(why, self.shell.now(), then_exit=then_exit, code=code)
         self.shell.flush()
 
     def admit(self) -> bool:
@@ -315,6 +352,13 @@ class Supervisor:
         return number
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _measured(self) -> Now:
+        """The time; others may have been taken since the last tick, and the core knows what that means for the load."""
+        now = self.shell.now()
+        if self.settings.options.load == "cpu":
+            self.core.load_measured(self.sampler.load(now.mono), now)
+        return now
 
     def _carry_out(self, effect: fx.Effect) -> None:
         child = self.children.by_id.get(getattr(effect, "process_id", 0))

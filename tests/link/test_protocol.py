@@ -1,0 +1,116 @@
+"""A worker at a registry, in the words of the VideoSDK protocol: what it says, in which order, and what really runs."""
+
+from collections.abc import Callable
+
+from tests.conftest import Worker, wait_until
+from tests.link.conftest import TOKEN, first
+from tests.link.scripted import Scripted
+
+Register = Callable[..., Worker]
+
+
+async def test_a_worker_registers_as_an_sdk_worker_does(registry: Scripted, register: Register) -> None:
+    register("--max-processes", "3", "--load-threshold", "0.9")
+    caller = await first(registry)
+    said = caller.said[0]
+    assert said["type"] == "register"
+    assert said["worker_id"] == ""
+    assert said["agent_name"] == "ledger"
+    assert said["max_processes"] == 3
+    assert said["load_threshold"] == 0.9
+    assert caller.headers["Authorization"] == f"Bearer {TOKEN}"
+    status = caller.of("status_update")[-1]
+    assert status["worker_id"] == "w-1"
+    assert status["job_count"] == 0
+
+
+async def test_the_api_is_asked_where_the_registry_is(registry: Scripted, register: Register) -> None:
+    register(url=f"http://127.0.0.1:{registry.port}")
+    await first(registry)
+    assert [call["Authorization"] for call in registry.init_calls] == [TOKEN]  # without the word Bearer, as the SDK
+
+
+async def test_a_job_is_offered_assigned_run_and_told_of_once(registry: Scripted, register: Register) -> None:
+    worker = register()
+    caller = await first(registry)
+    answer = await caller.offer("j1", "room-1")
+    assert answer["available"] is True
+    await caller.assign("j1", {"do": "return"}, "room-1")
+    await caller.heard("job_update", job_id="j1", status="completed")
+    assert [update["status"] for update in caller.of("job_update", job_id="j1")] == ["running", "completed"]
+    wait_until(lambda: len(worker.entries()) == 2, "the job wrote its two lines")
+    assert [(entry["job"], entry["what"]) for entry in worker.entries()] == [("j1", "start"), ("j1", "finish")]
+    async with worker.client() as client:
+        job = await client.request("GET", "/jobs/j1")
+    assert job["room_id"] == "room-1"
+    assert job["assigned"] is True
+
+
+async def test_each_end_has_its_status_and_its_reason(registry: Scripted, register: Register) -> None:
+    register()
+    caller = await first(registry)
+    ends = {
+        "raise": ("failed", "raised: ValueError: boom (ledger.py:"),
+        "kill": ("failed", "signalled: "),
+        "exit": ("failed", "exited: "),
+    }
+    for do, (status, error) in ends.items():
+        await caller.give(do, {"do": do, "code": 3})
+        update = await caller.heard("job_update", job_id=do, status=status)
+        assert update["error"].startswith(error), update
+
+
+async def test_a_termination_really_ends_the_job(registry: Scripted, register: Register) -> None:
+    """S5: the SDK's worker never awaits its handler."""
+    worker = register()
+    caller = await first(registry)
+    await caller.give("j1", {"do": "wait"})
+    await caller.heard("job_update", job_id="j1", status="running")
+    await caller.tell("job_termination", job_id="j1")
+    await caller.heard("job_update", job_id="j1", status="cancelled")
+    wait_until(lambda: [e["what"] for e in worker.entries()] == ["start", "finish"], "the job ran to its end")
+
+
+async def test_a_drained_worker_says_so_and_is_offline_when_its_last_job_has_ended(
+    registry: Scripted, register: Register
+) -> None:
+    worker = register()
+    caller = await first(registry)
+    await caller.give("j1", {"do": "echo"}, "room-1")
+    await caller.heard("job_update", job_id="j1", status="running")
+    worker.process.terminate()
+    await caller.heard("status_update", status="draining")
+    refused = await caller.offer("j2")
+    assert refused["available"] is False
+    assert refused["error"].startswith("draining: ")
+    await caller.tell("job_termination", job_id="j1")
+    await caller.gone.wait()
+    assert [m["type"] for m in caller.said[-3:]].count("status_update") >= 1
+    assert caller.said[-1]["status"] == "offline"
+    assert caller.of("job_update", job_id="j1")[-1]["status"] == "cancelled"
+    assert caller.socket.close_code == 1000
+    assert worker.ended() == 0
+
+
+async def test_a_live_change_of_max_processes_is_registered(registry: Scripted, register: Register) -> None:
+    worker = register("--max-processes", "2")
+    caller = await first(registry)
+    await caller.give("j1", {"do": "wait"})
+    await caller.heard("job_update", job_id="j1", status="running")
+    async with worker.client() as client:
+        await client.set_options({"max_processes": 4})
+    again = await registry.caller(2)
+    assert (again.said[0]["worker_id"], again.said[0]["max_processes"]) == ("w-1", 4)
+    await again.heard("job_update", job_id="j1", status="running")
+
+
+async def test_without_register_nobody_is_called(registry: Scripted, start_worker: Register) -> None:
+    worker = start_worker("ledger.py", "--registry-url", registry.url)
+    async with worker.client() as client:
+        assert (await client.request("GET", "/link"))["state"] == "local"
+        await client.request("POST", "/link")
+        await first(registry)
+        assert (await client.request("GET", "/worker"))["registered"] is True
+        await client.request("DELETE", "/link")
+        await registry.callers[0].gone.wait()
+        assert (await client.request("GET", "/link"))["state"] == "local"

@@ -1,0 +1,105 @@
+"""Many links in one process, over real sockets: what a registry lives through that was restarted."""
+
+import asyncio
+import random
+import socket
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.conftest import WAIT_S
+from tests.defences import defence
+from tests.link.scripted import Scripted
+from tests.workers import free_port
+from workbench.backend import dial as dialling
+from workbench.backend.dial import Registry, dial, session
+from workbench.backend.link import Link
+from workbench.backend.retry import FIRST_S, Retry
+from workbench.backend.trouble import LinkTrouble
+from workbench.model import wire
+from workbench.model.mask import Mask
+from workbench.model.options import Options
+from workbench.model.state import State
+
+MANY = 100
+
+
+class Quiet:
+    """As much of a worker as a link sees of one that has no jobs."""
+
+    def __init__(self) -> None:
+        self.settings = SimpleNamespace(options=Options(agent_id="many", max_retry=0))
+        self.state = State()
+        self.state.worker.status = "ready"
+        self.logs = SimpleNamespace(mask=Mask(), note=lambda level, text: None)
+        self.listeners: list[Any] = []
+        self.bugs = SimpleNamespace(fatal=pytest.fail)
+
+    def publish(self, event: Any) -> None:
+        """Nobody reads it."""
+
+    def release_all(self, why: str) -> None:
+        """It keeps no slot."""
+
+
+def many(url: str) -> list[Link]:
+    def link(number: int) -> Link:
+        quiet: Any = Quiet()
+        return Link(quiet, lambda: Registry(url, None, False), pytest.fail, Retry(random.Random(number)))
+
+    return [link(number) for number in range(MANY)]
+
+
+@pytest.mark.timeout(120)
+@defence(("workbench/backend/retry.py", "self._rng.uniform(0, longest)", "longest"))
+@defence(("workbench/backend/retry.py", "FIRST_S = 5.0", "FIRST_S = 0.5"))
+async def test_fault_J5_a_hundred_workers_come_back_spread_out_when_a_registry_was_restarted() -> None:
+    port = free_port()
+    links = many(f"ws://127.0.0.1:{port}")
+    try:
+        async with Scripted().serving(port) as registry:
+            for link in links:
+                link.connect()
+            await registry.caller(MANY)
+        async with Scripted().serving(port) as registry:
+            await registry.caller(MANY)
+            begin, bins = registry.times[0], Counter[int]()
+            for at in registry.times:
+                bins[int(at - begin)] += 1
+    finally:
+        for link in links:
+            link.disconnect()
+        await asyncio.gather(*(link.close() for link in links))
+    even = MANY / FIRST_S
+    assert max(bins.values()) <= 1.5 * even, bins
+
+
+async def test_fault_J3_a_registry_that_accepts_and_says_nothing_is_given_up(
+    registry: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
+    registry.answer = lambda register: None
+    async with asyncio.timeout(WAIT_S), session() as http:
+        with pytest.raises(LinkTrouble, match="did not answer to `register` within"):
+            await dial(http, Registry(registry.url, None, False), wire.Register(agent_name="a"))
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+@defence(
+    (
+        ("workbench/backend/dial.py"),
+        "        async with asyncio.timeout(CONNECT_S):\n            return await http.ws_connect(",
+        "        async with asyncio.timeout(None):\n            return await http.ws_connect(",
+    )
+)
+async def test_fault_J3_a_host_that_accepts_and_never_answers_is_given_up(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts, and nobody reads
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
+        async with asyncio.timeout(WAIT_S), session() as http:
+            with pytest.raises(LinkTrouble, match="did not answer within"):
+                await dial(http, Registry(url, None, False), wire.Register(agent_name="a"))

@@ -1,0 +1,130 @@
+"""What a registry asks of this worker's jobs, and what it is told of them."""
+
+from collections import OrderedDict
+
+from workbench.backend.outbox import Outbox
+from workbench.model import events as ev
+from workbench.model import wire
+from workbench.model.admission import Verdict
+from workbench.model.jsontext import dump
+from workbench.model.state import Job
+from workbench.model.text import ROOM_ID, ROOM_ID_WORDS, cut
+from workbench.supervisor.worker import Supervisor
+
+MOST_METADATA = 32 * 1024
+LONGEST_ERROR = 2000
+ENDS_KEPT = 10_000  # of jobs that a registry may ask about once more
+
+
+class Offers:
+    """Answers to the registry, and the updates that follow from what becomes of its jobs.
+
+    Every answer is decided and its slot taken before anything is awaited. What makes no sense is refused with a
+    reason, and never ends a job that runs.
+    """
+
+    def __init__(self, supervisor: Supervisor, outbox: Outbox) -> None:
+        self._supervisor, self._outbox = supervisor, outbox
+        self._jobs: dict[str, Job] = {}  # those that a registry gave and that have not ended
+        self._ends: OrderedDict[str, wire.JobUpdate] = OrderedDict()
+
+    # --- asked ----------------------------------------------------------------------------------
+
+    def offered(self, offer: wire.AvailabilityRequest) -> wire.AvailabilityResponse:
+        """Keep a slot for the job, or say why not."""
+        why = self._unfit(offer.job_id, offer.room_id, offer.agent_name)
+        if why is None and self._known(offer.job_id) is not None:
+            why = "this worker has had that job already"
+        if why is None and offer.job_id not in self._supervisor.core.reservations:
+            verdict = self._supervisor.reserve(offer.job_id)
+            why = None if verdict.status == "ready" else f"{verdict.status}: {verdict.why}"
+        return wire.AvailabilityResponse(job_id=offer.job_id, available=why is None, error=why)
+
+    def assigned(self, order: wire.JobAssignment) -> None:
+        """Start the job; once, however often it is assigned."""
+        known = self._known(order.job_id)
+        if known is not None:
+            self._noise(f"job {order.job_id} was assigned twice")
+            self._put(known)
+            return
+        why = self._unfit(order.job_id, order.room_id, order.agent_name)
+        if why is None and len(dump(order.metadata or {})) > MOST_METADATA:
+            why = f"its metadata is larger than {MOST_METADATA // 1024} KB"
+        if why is None:
+            taken = self._supervisor.submit(order.room_id or None, order.metadata or {}, job_id=order.job_id)
+            why = f"{taken.status}: {taken.why}" if isinstance(taken, Verdict) else None
+        if why is not None:
+            self._supervisor.release(order.job_id, "rejected")
+            self._put(wire.JobUpdate(job_id=order.job_id, status="failed", error=f"{wire.REJECTED}{why}"))
+
+    def terminated(self, order: wire.JobTermination) -> None:
+        """End the job, whatever it does."""
+        job = self._jobs.get(order.job_id)
+        if job is not None:
+            if job.asked is None:  # once more must not make it faster
+                self._supervisor.end_job(job.id)
+        elif order.job_id in self._ends:
+            self._put(self._ends[order.job_id])
+        elif not self._supervisor.release(order.job_id, "terminated"):
+            self._noise(f"job {order.job_id}, which is to end, is not known here")
+
+    # --- told -----------------------------------------------------------------------------------
+
+    def heard(self, event: ev.Event) -> bool:
+        """Note what an event means for the registry; True when there is something for it."""
+        match event:
+            case ev.JobQueued() if event.assigned:
+                self._jobs[event.id] = self._supervisor.state.jobs[event.id]
+            case ev.JobStarted() if event.id in self._jobs and event.attempt == 1:
+                self._put(_update(self._jobs[event.id]))
+                return True
+            case ev.JobEnded() if event.id in self._jobs:
+                self._ends[event.id] = _update(self._jobs.pop(event.id))
+                self._put(self._ends[event.id])
+                if len(self._ends) > ENDS_KEPT:
+                    self._ends.popitem(last=False)
+                return True
+        return False
+
+    def standing(self) -> list[wire.JobUpdate]:
+        """What a registry must know that has just registered this worker: the jobs it has."""
+        return [_update(job) for job in self._jobs.values()]
+
+    @property
+    def job_count(self) -> int:
+        """Jobs of a registry that have not ended."""
+        return len(self._jobs)
+
+    def _known(self, job_id: str) -> wire.JobUpdate | None:
+        """How a job of that name fares that was given before, by whomever."""
+        job = self._supervisor.state.jobs.get(job_id)
+        return _update(job) if job is not None else self._ends.get(job_id)
+
+    def _put(self, update: wire.JobUpdate) -> None:
+        self._outbox.put(self._supervisor.logs.mask.text(update.text()))
+
+    def _unfit(self, job_id: str, room_id: str, agent_name: str) -> str | None:
+        mine = self._supervisor.settings.options.agent_id
+        if agent_name and agent_name != mine:
+            return f"this worker runs agent {mine}, not {cut(agent_name, 80)}"
+        if not ROOM_ID.fullmatch(job_id):
+            return f"job_id must be {ROOM_ID_WORDS}"
+        if room_id and not ROOM_ID.fullmatch(room_id):
+            return f"room_id must be {ROOM_ID_WORDS}"
+        if room_id and self._supervisor.rooms.taken(room_id):
+            return f"a job runs in room {room_id} already"
+        return None
+
+    def _noise(self, why: str) -> None:
+        self._supervisor.publish(ev.LinkMessageDropped(at=self._supervisor.shell.now().at, why=why))
+
+
+def _update(job: Job) -> wire.JobUpdate:
+    if job.active:
+        status = "running" if job.attempts else "pending"
+        return wire.JobUpdate(job_id=job.id, status=status)
+    if job.status == "completed":
+        return wire.JobUpdate(job_id=job.id, status="completed")
+    detail = job.error or job.signal or (f"exit code {job.exit_code}" if job.exit_code is not None else "")
+    error = ": ".join(part for part in (job.reason, detail) if part)
+    return wire.JobUpdate(job_id=job.id, status=job.status, error=cut(error, LONGEST_ERROR))
