@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench import __version__
+from workbench.agent.assigned import Assigned
 from workbench.model import effects as fx
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
@@ -238,8 +239,17 @@ class Supervisor:
         force: bool = False,
         own: bool = False,
         early: bool = False,
+        token: str = "",
+        room_options: dict[str, Any] | None = None,
+        wait: bool = False,
     ) -> Job | Verdict:
-        """Take a job, or say why not."""
+        """Take a job, or say why not.
+
+        Args:
+            token: for the job's room; it goes to the job alone.
+            room_options: fields of `RoomOptions`, laid over those of the agent's file.
+            wait: whoever gives the job counts it as running only when its room is joined.
+        """
         job_id = f"job-{uuid.uuid4().hex[:12]}"
         room = room_id or f"room-{uuid.uuid4().hex[:8]}"
         now = self.shell.now()
@@ -247,7 +257,9 @@ class Supervisor:
             self.core.load_measured(self.sampler.load(now.mono), now)
         verdict = self.core.submit(job_id, room, metadata, now, force=force, own=own, early=early)
         if job_id in self.state.jobs:
-            self.rooms.open(room, job_id, lambda frame: self.children.tell_job(job_id, frame), now.mono)
+            self.logs.mask.learn([token])
+            assigned = Assigned(room_id or "", token, room_options or {}, wait)
+            self.rooms.open(room, job_id, lambda frame: self.children.tell_job(job_id, frame), now.mono, assigned)
             self.sampler.job_accepted()
         self.shell.flush()
         return self.state.jobs.get(job_id, verdict)
