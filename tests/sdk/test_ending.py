@@ -9,7 +9,9 @@ from tests.sdk.talking import AGENT, begin, calling, url_of
 from tests.workers import until_ended, until_ready
 
 
-async def test_a_job_that_is_asked_to_end_runs_its_callbacks_and_its_finally(start_worker: Callable[..., Worker]) -> None:
+async def test_a_job_that_is_asked_to_end_runs_its_callbacks_and_its_finally(
+    start_worker: Callable[..., Worker],
+) -> None:
     worker = start_worker(AGENT)
     async with worker.client() as client:
         await until_ready(client)
@@ -56,7 +58,9 @@ async def test_a_job_that_raises_or_exits_is_named_as_any_other(start_worker: Ca
 
 
 @pytest.mark.parametrize("do", ["talks", "starts", "shrugs"])
-async def test_a_room_that_cannot_be_joined_is_told_with_its_cause(start_worker: Callable[..., Worker], do: str) -> None:
+async def test_a_room_that_cannot_be_joined_is_told_with_its_cause(
+    start_worker: Callable[..., Worker], do: str
+) -> None:
     # Nothing listens where this file's rooms are to be.
     worker = start_worker(AGENT, TRANSPORT="videosdk", VIDEOSDK_AUTH_TOKEN="any-token-of-a-test")
     async with worker.client() as client:

@@ -38,7 +38,11 @@ async def test_a_job_has_a_context_of_its_own_and_listens_on_the_loopback_addres
         await until_ready(client)
         job_id, wrote = await begin(client, worker)
         assert (wrote["in_loop"], wrote["current"], wrote["ready"]) == (True, True, False)
-        assert (wrote["transport"], wrote["name"], wrote["room"]) == ("TransportMode.WEBSOCKET", "Spoken", "of-the-file")
+        assert (wrote["transport"], wrote["name"], wrote["room"]) == (
+            "TransportMode.WEBSOCKET",
+            "Spoken",
+            "of-the-file",
+        )
         port = int((await url_of(client, job_id)).rpartition(":")[2])
         open_at = [c.laddr for c in psutil.Process(wrote["pid"]).net_connections("tcp") if c.status == "LISTEN"]
         assert [tuple(address) for address in open_at] == [("127.0.0.1", port)]
@@ -50,7 +54,7 @@ async def test_typed_text_is_answered_in_the_room_also_beside_a_caller(start_wor
     worker = start_worker(AGENT)
     async with worker.client() as client:
         await until_ready(client)
-        job_id, wrote = await begin(client, worker)
+        job_id, _ = await begin(client, worker)
         room = (await client.request("GET", f"/jobs/{job_id}"))["room_id"]
         for text in ("a word", "another one"):
             said = await client.request("POST", f"/rooms/{room}/messages", {"text": text})

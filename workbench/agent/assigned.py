@@ -29,3 +29,6 @@ class Assigned:
     def from_json(cls, data: dict[str, Any]) -> "Assigned":
         """What a message stands for."""
         return cls(**data)
+
+
+NOTHING = Assigned()

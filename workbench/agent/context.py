@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.agent.assigned import Assigned
+from workbench.agent.assigned import NOTHING, Assigned
 from workbench.agent.room import Room
 from workbench.model.errors import UsageError, nearest
 from workbench.model.jsontext import MAX_REPORT_BYTES, dump, plain
@@ -92,7 +92,7 @@ class JobContext:
 
     job: JobInfo
     process: ProcessInfo
-    assigned = Assigned()  # what whoever gave the job has said of its room
+    assigned = NOTHING  # what whoever gave the job has said of its room
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class JobContext:
         metadata: dict[str, Any],
         process: ProcessInfo,
         room: Room,
-        assigned: Assigned = Assigned(),  # noqa: B008  # it never changes
+        assigned: Assigned = NOTHING,
     ) -> "JobContext":
         """A copy of this context that belongs to one job."""
         mine = copy.copy(self)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.agent.assigned import Assigned
+from workbench.agent.assigned import NOTHING, Assigned
 from workbench.model.text import cut
 from workbench.process.speech import Say
 
@@ -29,7 +29,7 @@ class Room:
     job_id: str
     tell_job: Callable[[dict[str, Any]], None]
     accepted_at: float  # monotonic; when the job was
-    assigned: Assigned = Assigned()  # what whoever gave the job has said of its room; each attempt is told
+    assigned: Assigned = NOTHING  # what whoever gave the job has said of its room; each attempt is told
     messages: deque[dict[str, Any]] = field(default_factory=deque)
     participants: list[str] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Room:
     def close(self, reason: str) -> None:
         """The job has ended."""
         self.closed = True
-        self.assigned = Assigned()  # it may hold a token
+        self.assigned = NOTHING  # it may hold a token
         self.unheard.clear()
         self._tell({"type": "ended", "reason": reason})
 
@@ -138,7 +138,7 @@ class Rooms:
         job_id: str,
         tell_job: Callable[[dict[str, Any]], None],
         accepted_at: float,
-        assigned: Assigned = Assigned(),  # noqa: B008  # it never changes
+        assigned: Assigned = NOTHING,
     ) -> Room:
         """The room of a new job. Takes the place of a closed one of the same id."""
         room = Room(room_id, job_id, tell_job, accepted_at, assigned)

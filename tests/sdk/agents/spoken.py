@@ -84,9 +84,10 @@ async def entrypoint(ctx: JobContext) -> None:
         note(ctx, "callback")
 
     ctx.add_shutdown_callback(told)
-    note(ctx, "start", word=WORD, token=os.environ.get("VIDEOSDK_AUTH_TOKEN"), transport=str(ctx.room_options.transport_mode),
-         in_loop=ctx._loop is asyncio.get_running_loop(), current=get_current_job_context() is ctx,
-         ready=ctx is READY, name=ctx.room_options.name, room=ctx.room_options.room_id)  # fmt: skip
+    room = ctx.room_options
+    note(ctx, "start", word=WORD, token=os.environ.get("VIDEOSDK_AUTH_TOKEN"), transport=str(room.transport_mode),
+         name=room.name, room=room.room_id, vision=room.vision, ready=ctx is READY,
+         in_loop=ctx._loop is asyncio.get_running_loop(), current=get_current_job_context() is ctx)  # fmt: skip
     await globals()[ctx.metadata.get("do", "talks")](ctx)
     note(ctx, "end")
 

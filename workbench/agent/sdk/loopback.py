@@ -16,6 +16,8 @@ def install() -> None:
     """From now on, this process's WebSocket transports listen so."""
     handler = look_up("videosdk.agents.transports.websocket_handler", "WebSocketTransportHandler")
     handler.connect = _connect
+    if not hasattr(handler, "leave"):  # the SDK's shutdown calls it on every transport, and logs an error without
+        handler.leave = handler.disconnect
 
 
 async def _connect(self: Any) -> None:

@@ -32,7 +32,8 @@ def note_what_is_given(options_class: type[Any]) -> None:
 
 def said(options: Any) -> dict[str, Any]:
     """The fields that the file has set, by the SDK's names."""
-    given, at_first = getattr(options, _SAID, set()), getattr(options, _AT_FIRST, {})
+    given: set[str] = getattr(options, _SAID, set())
+    at_first: dict[str, Any] = getattr(options, _AT_FIRST, {})
     changed = {name for name, value in at_first.items() if getattr(options, name) != value}
     values = {name: getattr(options, name) for name in sorted(given | changed)}
     return {name: value for name, value in values.items() if value is not None}
