@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.agent.assigned import NOTHING, Assigned
 from workbench.agent.room import Room
 from workbench.model.errors import UsageError, nearest
 from workbench.model.jsontext import MAX_REPORT_BYTES, dump, plain
@@ -47,6 +48,16 @@ class RoomOptions:
         self.auth_token = auth_token
         self.sdk_only = sdk_only
 
+    def with_assigned(self, assigned: Assigned) -> "RoomOptions":
+        """A copy with what whoever gave the job has said laid over it; fields that are none are left out."""
+        mine = copy.copy(self)
+        mine.room_id = assigned.room_id or self.room_id
+        mine.auth_token = assigned.token or self.auth_token
+        mine.name = str(assigned.room_options.get("name", self.name))
+        said = {name: value for name, value in assigned.room_options.items() if name in ROOM_SDK_ONLY}
+        mine.sdk_only = {**self.sdk_only, **said}
+        return mine
+
     def __repr__(self) -> str:
         return f"RoomOptions(room_id={self.room_id!r}, name={self.name!r})"
 
@@ -81,6 +92,7 @@ class JobContext:
 
     job: JobInfo
     process: ProcessInfo
+    assigned = NOTHING  # what whoever gave the job has said of its room
 
     def __init__(
         self,
@@ -157,11 +169,17 @@ class JobContext:
         if self._room is not None:
             self._room.end()
 
-    def bound(self, job: JobInfo, metadata: dict[str, Any], process: ProcessInfo, room: Room) -> "JobContext":
+    def bound(
+        self,
+        job: JobInfo,
+        metadata: dict[str, Any],
+        process: ProcessInfo,
+        room: Room,
+        assigned: Assigned = NOTHING,
+    ) -> "JobContext":
         """A copy of this context that belongs to one job."""
         mine = copy.copy(self)
-        mine.room_options = copy.copy(self.room_options)
-        mine.room_options.sdk_only = dict(self.room_options.sdk_only)
+        mine.assigned, mine.room_options = assigned, self.room_options.with_assigned(assigned)
         mine.metadata = {**_own(self.metadata), **metadata}
         mine.job, mine.process, mine._room = job, process, room
         mine._callbacks, mine._shutdown = list(self._callbacks), asyncio.Event()

@@ -72,6 +72,7 @@ class WorkerJob:
         self.jobctx = jobctx
         self.options = options or Options()
         self.prewarm = prewarm
+        self.stands_for: tuple[Any, ...] = (self, entrypoint)  # what a name in the file may mean by it
         made.append(self)
 
     def make_context(self) -> JobContext:
@@ -86,6 +87,11 @@ class WorkerJob:
         if not isinstance(context, JobContext):
             raise AgentError(f"jobctx made a {type(context).__name__}, not a JobContext")
         return context
+
+    def not_used(self) -> list[str]:
+        """Fields that only the VideoSDK SDK knows; of a context that a callable makes, they are not known yet."""
+        fields = self.jobctx.sdk_only if isinstance(self.jobctx, JobContext) else []
+        return sorted(self.options.sdk_only) + fields
 
     def start(self) -> NoReturn:
         """Hand the agent over to the worker. Never returns.
@@ -178,7 +184,7 @@ def _check_wanted(job: WorkerJob) -> None:
         return
     for part in name.split("."):
         value = getattr(value, part, None)
-    if value is not job and value is not job.entrypoint:
+    if not any(value is one for one in job.stands_for):
         raise AgentError(
             f"another WorkerJob than {name!r} is started while the file is imported; put its `.start()` under "
             "`if __name__ == '__main__':`"

@@ -16,6 +16,7 @@ from typing import Any
 
 from workbench.agent import job as jobs
 from workbench.agent import sources
+from workbench.agent.sdk import capture
 from workbench.model.errors import AgentError, nearest
 
 MAIN = "__main__"
@@ -188,6 +189,7 @@ def execute(target: Target) -> jobs.WorkerJob:
         AgentError: nothing in it can be run, or too much.
         BaseException: whatever the file itself raises.
     """
+    capture.install()
     jobs.want(target.dotted, "" if target.name == MAIN else target.name)
     if executes_as_main(target):
         module = _as_main(target)
@@ -248,19 +250,20 @@ def _pick(module: types.ModuleType, target: Target) -> jobs.WorkerJob:
     file = os.path.basename(target.file)
     if target.name not in ("", MAIN):
         return _named(module, target, file)
-    if len(jobs.made) == 1:
-        return jobs.made[0]
-    if len(jobs.made) > 1:
-        known = [name for name, value in vars(module).items() if isinstance(value, jobs.WorkerJob)]
+    made = [*jobs.made, *capture.made]
+    if len(made) == 1:
+        return _ours(made[0])
+    if len(made) > 1:
+        known = [name for name, value in vars(module).items() if any(value is one for one in made)]
         names = " or ".join(f"{target.given}:{name}" for name in known) or "a name in the file"
-        raise AgentError(f"{file} makes {len(jobs.made)} WorkerJobs and starts none; choose with {names}")
+        raise AgentError(f"{file} makes {len(made)} WorkerJobs and starts none; choose with {names}")
     entrypoint = getattr(module, "entrypoint", None)
     if entrypoint is None:
         raise AgentError(
             f"{file} has nothing to run: write `async def entrypoint(ctx):`, or start a WorkerJob(entrypoint=...)"
             + _similar(module, target)
         )
-    return _job_of(entrypoint, file)
+    return _job_of(entrypoint, module, file)
 
 
 def _named(module: types.ModuleType, target: Target, file: str) -> jobs.WorkerJob:
@@ -269,12 +272,17 @@ def _named(module: types.ModuleType, target: Target, file: str) -> jobs.WorkerJo
         if not hasattr(value, part):
             raise AgentError(f"{file} has no name {target.name!r}{nearest(part, vars(module))}")
         value = getattr(value, part)
-    return value if isinstance(value, jobs.WorkerJob) else _job_of(value, file)
+    is_job = isinstance(value, jobs.WorkerJob) or capture.is_sdk_job(value)
+    return _ours(value) if is_job else _job_of(value, module, file)
 
 
-def _job_of(entrypoint: Any, file: str) -> jobs.WorkerJob:
+def _ours(job: Any) -> jobs.WorkerJob:
+    return job if isinstance(job, jobs.WorkerJob) else capture.SdkWorkerJob(job)
+
+
+def _job_of(entrypoint: Any, module: types.ModuleType, file: str) -> jobs.WorkerJob:
     try:
-        return jobs.WorkerJob(entrypoint)
+        return capture.job_of(entrypoint) if capture.expects_sdk_context(module) else jobs.WorkerJob(entrypoint)
     except AgentError as error:
         raise AgentError(f"{file}: {error}") from None
 

@@ -20,6 +20,10 @@ LONGEST_LINE = 200
 LONGEST_ERROR = 8000  # and its place beside it: a job's error is 8 KB
 # Whose messages need no name of the exception in front: they are ours, or say it all.
 OURS = frozenset({"", "AgentError", "OptionsError", "UsageError", "sys.exit"})
+WITHOUT_SDK = (
+    "; to run an agent of the VideoSDK SDK as it stands, install that beside the workbench: "
+    "pip install 'agent-workbench[sdk]'; or change the import to `from workbench import ...`"
+)
 SECRET = re.compile(r"""((?:auth|control)_token["']?\s*[=:]\s*\w{0,2}(["'])).*?(?=\2|$)""")
 
 
@@ -90,6 +94,8 @@ def problem_of(error: BaseException, root: str) -> Problem:
         made.file, made.line, made.column = error.filename, error.lineno or 0, error.offset or 0
     else:
         _place(made, error.__traceback__, root)
+    if isinstance(error, ModuleNotFoundError) and error.name in ("videosdk", "videosdk.agents"):
+        made.message += WITHOUT_SDK
     made.source = source_around(made.file, made.line)
     made.traceback = _hide_secrets(_last_lines("".join(traceback.format_exception(error))))
     return made

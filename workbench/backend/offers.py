@@ -51,7 +51,10 @@ class Offers:
         if why is None and len(dump(order.metadata or {})) > MOST_METADATA:
             why = f"its metadata is larger than {MOST_METADATA // 1024} KB"
         if why is None:
-            taken = self._supervisor.submit(order.room_id or None, order.metadata or {}, job_id=order.job_id)
+            taken = self._supervisor.submit(
+                order.room_id or None, order.metadata or {}, job_id=order.job_id, token=order.token or "",
+                room_options=order.room_options, wait=bool(order.wait),
+            )  # fmt: skip
             why = f"{taken.status}: {taken.why}" if isinstance(taken, Verdict) else None
         if why is not None:
             self._supervisor.release(order.job_id, "rejected")

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from workbench.agent.assigned import Assigned
 from workbench.agent.context import JobContext, JobInfo, ProcessInfo
 from workbench.agent.job import WorkerJob
 from workbench.agent.problem import error_line, problem_of
@@ -166,7 +167,8 @@ class Attempt:
         self._task: asyncio.Task[Any] | None = None
         info = JobInfo(self.id, frame["room_id"], self._number)
         room = Room(info.room_id, template.room_options.name, _JobLink(link, self.id))
-        self.context = template.bound(info, frame["metadata"], process, room)
+        assigned = Assigned.from_json(frame.get("assigned") or {})
+        self.context = template.bound(info, frame["metadata"], process, room, assigned)
         for name in frame.get("participants", ()):
             room.joined(name)
 

@@ -71,7 +71,6 @@ class Zygote:
         """The agent is here: say so, and serve."""
         faulthandler.cancel_dump_traceback_later()
         jobs.set_host(None)
-        sdk_only = sorted(job.options.sdk_only) + _context_fields(job)
         against = evidence.against_fork(self.fds_before)
         files, kept = _project_files(self.root), -1
         if (against or self.order["spawn"]) and not self.order.get("become"):
@@ -83,7 +82,7 @@ class Zygote:
             {
                 "t": "loaded",
                 "options": job.options.given(),
-                "sdk_only": sdk_only,
+                "sdk_only": job.not_used(),
                 "against_fork": against,
                 "ms": (time.perf_counter() - self.began) * 1e3,
                 "files": files,
@@ -183,13 +182,6 @@ class Zygote:
 
     def _say(self, message: dict[str, Any]) -> None:
         self.control.send(json.dumps(message, default=str).encode("utf-8", "backslashreplace"))
-
-
-def _context_fields(job: jobs.WorkerJob) -> list[str]:
-    """SDK-only fields of a context that exists already; a callable's context is seen when a job is made."""
-    from workbench.agent.context import JobContext
-
-    return job.jobctx.sdk_only if isinstance(job.jobctx, JobContext) else []
 
 
 def _project_files(root: str) -> list[str]:

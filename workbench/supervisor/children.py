@@ -189,6 +189,7 @@ class Children:
                 "t": "job", "id": job.id, "room_id": job.room_id, "attempt": effect.attempt,
                 "metadata": job.metadata, "participants": room.participants if room else [],
                 "close_s": self._shell.settings.options.close_timeout,
+                "assigned": room.assigned.to_json() if room else {},
             }
         )  # fmt: skip
         for frame in room.unheard if room else ():

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.agent.assigned import NOTHING, Assigned
 from workbench.model.text import cut
 from workbench.process.speech import Say
 
@@ -28,6 +29,7 @@ class Room:
     job_id: str
     tell_job: Callable[[dict[str, Any]], None]
     accepted_at: float  # monotonic; when the job was
+    assigned: Assigned = NOTHING  # what whoever gave the job has said of its room; each attempt is told
     messages: deque[dict[str, Any]] = field(default_factory=deque)
     participants: list[str] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
@@ -92,6 +94,7 @@ class Room:
     def close(self, reason: str) -> None:
         """The job has ended."""
         self.closed = True
+        self.assigned = NOTHING  # it may hold a token
         self.unheard.clear()
         self._tell({"type": "ended", "reason": reason})
 
@@ -129,9 +132,16 @@ class Rooms:
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._by_job: dict[str, Room] = {}
 
-    def open(self, room_id: str, job_id: str, tell_job: Callable[[dict[str, Any]], None], accepted_at: float) -> Room:
+    def open(
+        self,
+        room_id: str,
+        job_id: str,
+        tell_job: Callable[[dict[str, Any]], None],
+        accepted_at: float,
+        assigned: Assigned = NOTHING,
+    ) -> Room:
         """The room of a new job. Takes the place of a closed one of the same id."""
-        room = Room(room_id, job_id, tell_job, accepted_at)
+        room = Room(room_id, job_id, tell_job, accepted_at, assigned)
         self._rooms[room_id] = self._by_job[job_id] = room
         self._rooms.move_to_end(room_id)
         closed = [room for room in self._rooms.values() if room.closed]

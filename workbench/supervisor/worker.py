@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from workbench import __version__
+from workbench.agent.assigned import Assigned
 from workbench.model import effects as fx
 from workbench.model import events as ev
 from workbench.model.admission import Verdict
@@ -250,21 +251,29 @@ class Supervisor:
         own: bool = False,
         early: bool = False,
         job_id: str | None = None,
+        token: str = "",
+        room_options: dict[str, Any] | None = None,
+        wait: bool = False,
     ) -> Job | Verdict:
         """Take a job, or say why not.
 
         Args:
             job_id: what the registry that assigned it calls it.
+            token: for the job's room; it goes to the job alone.
+            room_options: fields of `RoomOptions`, laid over those of the agent's file.
+            wait: whoever gives the job counts it as running only when its room is joined.
         """
-        assigned = job_id is not None
+        from_registry = job_id is not None
         job_id = job_id or f"job-{uuid.uuid4().hex[:12]}"
         room = room_id or f"room-{uuid.uuid4().hex[:8]}"
         now, kept = self._measured(), job_id in self.core.reservations
         verdict = self.core.submit(
-            job_id, room, metadata, now, force=force, own=own, early=early, assigned=assigned
+            job_id, room, metadata, now, force=force, own=own, early=early, assigned=from_registry
         )  # fmt: skip
         if job_id in self.state.jobs:
-            self.rooms.open(room, job_id, lambda frame: self.children.tell_job(job_id, frame), now.mono)
+            self.logs.mask.learn([token])
+            assigned = Assigned(room_id or "", token, room_options or {}, wait)
+            self.rooms.open(room, job_id, lambda frame: self.children.tell_job(job_id, frame), now.mono, assigned)
             if not kept:
                 self.sampler.job_accepted()
         self.shell.flush()
