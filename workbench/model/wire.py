@@ -5,6 +5,7 @@ unknown field in an offer or a termination). Tolerant in what is read: unknown f
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -132,7 +133,7 @@ FROM_WORKER = {cls.kind: cls for cls in (Register, StatusUpdate, AvailabilityRes
 FROM_REGISTRY = {cls.kind: cls for cls in (Registered, AvailabilityRequest, JobAssignment, JobTermination)}
 
 
-def read(raw: str | bytes, known: "dict[str, type[M_]]") -> M_ | None:
+def read(raw: str | bytes, known: Mapping[str, type[M_]]) -> M_ | None:
     """The message that a frame holds; None for a type that is not `known`.
 
     Raises:

@@ -106,8 +106,11 @@ def error(status: int, text: str, **more: object) -> web.Response:
     return web.json_response({"error": text, **more}, status=status, dumps=dump)
 
 
-def read_token(value: str | None, file: str | None) -> str | None:
+def read_token(value: str | None, file: str | None, option: str = "control_token_file") -> str | None:
     """A token given as it is, or by a file that is read now.
+
+    Args:
+        option: what the file is called in an error.
 
     Raises:
         UsageError: the file cannot be read, or holds no token.
@@ -117,11 +120,11 @@ def read_token(value: str | None, file: str | None) -> str | None:
     try:
         text = read_secret(file).decode().strip()
     except OSError as problem:
-        raise UsageError(f"control_token_file {file}: {problem.strerror}") from None
+        raise UsageError(f"{option} {file}: {problem.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"control_token_file {file}: not a text file") from None
+        raise UsageError(f"{option} {file}: not a text file") from None
     if not is_token(text):
-        raise UsageError(f"control_token_file {file}: must hold {TOKEN_WORDS}")
+        raise UsageError(f"{option} {file}: must hold {TOKEN_WORDS}")
     return text
 
 
