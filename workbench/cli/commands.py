@@ -19,6 +19,7 @@ def run(arguments: list[str]) -> int:
             return demo(arguments[1:])
         if arguments[0] in COMMANDS:
             client = parse_client(arguments[0], arguments[1:])
+            parsed = client if arguments[0] == "registry" else None  # a headless one's last words have a form
             return HANDLERS[arguments[0]](client)
         parsed = parse_run(arguments)
         return run_agent(parsed, arguments)
@@ -103,6 +104,13 @@ def load(parsed: Namespace) -> int:
     return run_load(parsed)
 
 
+def registry(parsed: Namespace) -> int:
+    """`workbench registry`: hand jobs to the workers that register here."""
+    from workbench.cli.registry import run_registry
+
+    return run_registry(parsed)
+
+
 def init(parsed: Namespace) -> int:
     """`workbench init [DIR]`: write a first agent."""
     from workbench.cli.init import write_first_agent
@@ -124,6 +132,7 @@ HANDLERS = {
     "init": init,
     "load": load,
     "options": options,
+    "registry": registry,
     "set": set_options,
 }
 
@@ -178,7 +187,9 @@ def _told(error: WorkbenchError, ready_fd: int | None, parsed: Namespace | None)
 
 def _logs_json(parsed: Namespace | None) -> bool:
     """A headless worker's last words have the form of all others: its reader may be a program."""
-    if parsed is None or parsed.owner_fd is not None or (_at_a_terminal() and not parsed.no_tui):
+    if parsed is None or getattr(parsed, "owner_fd", None) is not None:
+        return False
+    if _at_a_terminal() and not getattr(parsed, "no_tui", True):
         return False
     from workbench.cli.printer import wants_json
 

@@ -5,12 +5,13 @@ import difflib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from workbench.cli.flag_names import FLAGGED, PRESET_NAMES, SWITCHES
 from workbench.model.errors import LONGEST_NAME, UsageError
 
-COMMANDS = ("attach", "demo", "dispatch", "doctor", "init", "load", "options", "set")
+COMMANDS = ("attach", "demo", "dispatch", "doctor", "init", "load", "options", "registry", "set")
 OTHER_FLAGS = ("--help", "--version")
 RELOAD_MODES = ("auto", "manual", "off")
 RELOAD_JOBS = ("keep", "restart")
@@ -132,6 +133,39 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--control-token-file")
 
 
+def _add_registry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=_whole(0, 65535), default=8090)
+    for flag in ("--token-file", "--tls-cert", "--tls-key", "--public-url"):
+        parser.add_argument(flag)
+    parser.add_argument("--grace", type=_seconds(86_400.0), default=20.0)
+    parser.add_argument("--queue-size", type=_whole(0, 1_000_000), default=1000)
+    parser.add_argument("--queue-timeout", type=_seconds(3600.0), default=30.0)
+    parser.add_argument("--log-format", choices=["auto", "text", "json"], default="auto")
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _seconds(most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text.removesuffix("s"))
+        except ValueError:
+            value = -1.0
+        if not 0 < value <= most:
+            raise argparse.ArgumentTypeError(f"must be seconds above 0 and up to {most:g}")
+        return value
+
+    return read
+
+
 def _looks_like_command(given: str) -> bool:
     if not (given.isascii() and given.isalpha()) or any(os.path.exists(given + end) for end in ("", ".py")):
         return False
@@ -174,6 +208,8 @@ def parse_client(command: str, arguments: list[str]) -> argparse.Namespace:
         parser.add_argument("--control-token-file")
     elif command == "load":
         _add_load(parser)
+    elif command == "registry":
+        _add_registry(parser)
     elif command == "init":
         parser.add_argument("folder", nargs="?", default=".")
     else:
@@ -258,7 +294,10 @@ workbench: run, watch and tune the worker that runs your AI agent
                                         run one job; exit 0 if it completed, 1 if not
   workbench attach [URL]                the same TUI over a worker that runs already
   workbench dispatch [--url URL] [--agent-id A] [--room R] [--metadata JSON] [--force] [--wait]
-                                        hand a job to a running worker
+                                        hand a job to a running worker, or to a registry
+  workbench registry [--host H] [--port P] [--token-file FILE] [--tls-cert FILE --tls-key FILE] [--public-url URL]
+                     [--grace S] [--queue-size N] [--queue-timeout S] [--log-format auto|text|json]
+                                        a registry: workers register with it, and it balances jobs over them
   workbench set NAME=VALUE... [--for 10m] [--url URL] [--agent-id A]
                                         change options of a running worker, for good or for a time
   workbench set --undo NAME             take such a change back

@@ -16,6 +16,7 @@ from workbench.server.health import Health, examine
 from workbench.server.metrics import Metrics
 from workbench.server.shapes import (
     GUARD,
+    NOTE,
     SUPERVISOR,
     BadRequest,
     answer,
@@ -43,6 +44,7 @@ def make_app(supervisor: Supervisor, guard: Guard) -> web.Application:
     supervisor.listeners.append(metrics.on_event)
     app[METRICS] = metrics
     app[GUARD] = guard
+    app[NOTE] = supervisor.logs.note
     app[SUBSCRIBERS] = set()
     app.on_shutdown.append(finish_all)
     app.add_routes(routes)

@@ -99,6 +99,9 @@ def error(status: int, text: str, **more: object) -> web.Response:
 def read_token(value: str | None, file: str | None, option: str = "control_token_file") -> str | None:
     """A token given as it is, or by a file that is read now.
 
+    Args:
+        option: what the file is called in an error.
+
     Raises:
         UsageError: the file cannot be read, or holds no token.
     """

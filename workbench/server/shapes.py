@@ -3,6 +3,7 @@
 import asyncio
 import os
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from workbench.supervisor.worker import Supervisor
 
 SUPERVISOR = web.AppKey("supervisor", Supervisor)
 GUARD = web.AppKey("guard", Guard)
+NOTE: "web.AppKey[Callable[[str, str], None]]" = web.AppKey("note")  # takes a level and a text for the log
 LONGEST_NAME = 128
 
 
@@ -137,5 +139,5 @@ def _bug(request: web.Request, bug: Exception) -> web.Response:
     where = traceback.extract_tb(bug.__traceback__)[-1]
     place = f"{os.path.basename(where.filename)}:{where.lineno}"
     text = f"a bug of ours: {request.method} {request.path}: {type(bug).__name__}: {bug} ({place})"
-    request.app[SUPERVISOR].logs.note("ERROR", text)
+    request.app[NOTE]("ERROR", text)
     return error(500, text)
