@@ -13,7 +13,7 @@ from workbench.model.settings import Layers
 
 PREFIX = "WORKBENCH_"
 # Variables of ours that are no options, so that a misspelt option is still found.
-OTHER_VARIABLES = frozenset({"WORKBENCH_PROCESS"})
+OTHER_VARIABLES = frozenset({"WORKBENCH_PROCESS", "WORKBENCH_REGISTRY_TOKEN"})  # of other programs of ours
 # Kubernetes gives these to every container beside a service that is called "workbench"; nobody chose them.
 SERVICE_LINK = re.compile(r"WORKBENCH_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
