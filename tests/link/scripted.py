@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -125,7 +126,7 @@ class Scripted:
         self.init_calls.append(dict(request.headers))
         if self.init_status != 200:
             return web.Response(status=self.init_status, headers={"Location": "http://127.0.0.1:1/"})
-        url = self.registry_url or f"ws://{request.host}"
+        url = self.registry_url or f"{'wss' if request.secure else 'ws'}://{request.host}"
         return web.json_response({"success": True, "data": {"registryUrl": url}})
 
     async def _agent(self, request: web.Request) -> web.StreamResponse:
@@ -157,13 +158,13 @@ class Scripted:
         return socket
 
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator["Scripted"]:
+    async def serving(self, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator["Scripted"]:
         app = web.Application()
         app.router.add_post("/v2/agent/init-config", self._init)
         app.router.add_get("/agent", self._agent)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
         self.port = runner.addresses[0][1]
         try:

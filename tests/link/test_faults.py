@@ -16,6 +16,7 @@ from tests.defences import defence
 from tests.link.conftest import first
 from tests.link.proxy import Proxy
 from tests.link.scripted import Caller, Message, Scripted
+from tests.tls import CA, server_context
 from tests.workers import free_port, until, until_ready, until_written
 from workbench.client.client import Client, ClientError
 
@@ -575,3 +576,22 @@ def test_videosdk_is_not_called_without_a_token(start_worker: Register) -> None:
     worker = start_worker("ledger.py", "--register", wait=False)
     assert worker.ended() == 2
     assert "set VIDEOSDK_AUTH_TOKEN" in worker.output()
+
+
+@defence((DIAL, 'if found.startswith("ws://") and registry.url.startswith("https://")', "if False"))
+async def test_fault_J15_no_token_travels_in_clear_because_an_api_said_so(start_worker: Register) -> None:
+    async with Scripted().serving(tls=server_context()) as registry:
+        registry.registry_url = "ws://192.0.2.1:8090"
+        url = f"https://127.0.0.1:{registry.port}"
+        more = {"SSL_CERT_FILE": str(CA), "VIDEOSDK_AUTH_TOKEN": "some-token"}
+        worker = start_worker("ledger.py", "--register", "--registry-url", url, **more)
+        async with worker.client() as client:
+            assert "the token would travel in clear" in (await linked(client, "waiting")).why
+
+
+async def test_fault_J1_a_ca_that_nobody_knows_is_named_with_its_cure(start_worker: Register) -> None:
+    async with Scripted().serving(tls=server_context()) as registry:
+        url = f"https://127.0.0.1:{registry.port}"
+        worker = start_worker("ledger.py", "--register", "--registry-url", url, VIDEOSDK_AUTH_TOKEN="some-token")
+        async with worker.client() as client:
+            assert "SSL_CERT_FILE" in (await linked(client, "waiting")).why

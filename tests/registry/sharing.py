@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,16 @@ GIVEN_UP_S = 8.0  # a job that the registry does not know, and that wrote nothin
 class Customer:
     """Dispatches jobs until each was done, by the ledgers that the jobs themselves write."""
 
-    def __init__(self, port: int, ledgers: list[Path], jobs: int, at_once: int, seconds: float) -> None:
-        self._url, self.ledgers, self._seconds = f"http://127.0.0.1:{port}", ledgers, seconds
+    def __init__(
+        self,
+        url: str,
+        ledgers: list[Path],
+        jobs: int,
+        at_once: int,
+        seconds: float,
+        tls: ssl.SSLContext | bool = True,
+    ) -> None:
+        self._url, self._tls, self.ledgers, self._seconds = url, tls, ledgers, seconds
         self._left = list(range(jobs, 0, -1))
         self._at_once = at_once
         self.again = 0
@@ -35,7 +44,8 @@ class Customer:
 
     async def run(self) -> None:
         """Until all are done."""
-        async with asyncio.timeout(WAIT_S * 3), aiohttp.ClientSession(self._url) as http:
+        connector = aiohttp.TCPConnector(ssl=self._tls)
+        async with asyncio.timeout(WAIT_S * 3), aiohttp.ClientSession(self._url, connector=connector) as http:
             await asyncio.gather(*(self._one_after_another(http) for _ in range(self._at_once)))
 
     async def _one_after_another(self, http: aiohttp.ClientSession) -> None:
@@ -73,6 +83,17 @@ class Customer:
             elif loop.time() - unknown_since > (GIVEN_UP_S if job_id else 1.0):
                 return False
             await asyncio.sleep(0.03)
+
+
+async def registered(url: str, count: int, tls: ssl.SSLContext | bool = True) -> None:
+    """Wait until so many workers take jobs."""
+    connector = aiohttp.TCPConnector(ssl=tls)
+    async with asyncio.timeout(WAIT_S), aiohttp.ClientSession(url, connector=connector) as http:
+        while True:
+            _, answer = await _ask(http, "GET", "/workers")
+            if sum(worker["status"] == "available" for worker in answer["workers"]) == count:
+                return
+            await asyncio.sleep(0.05)
 
 
 def most_at_once(ledger: Path) -> int:

@@ -4,25 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-import aiohttp
 import pytest
 
-from tests.conftest import WAIT_S, Worker
+from tests.conftest import Worker
 from tests.registry.conftest import Registry
-from tests.registry.sharing import Customer, most_at_once
+from tests.registry.sharing import Customer, most_at_once, registered
 from tests.workers import free_port
 
 JOBS = 300
-
-
-async def registered(port: int, count: int) -> None:
-    async with asyncio.timeout(WAIT_S), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-        while True:
-            async with http.get("/workers") as answer:
-                workers = (await answer.json())["workers"]
-            if sum(worker["status"] == "available" for worker in workers) == count:
-                return
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.timeout(180)  # a bound on hanging
@@ -37,8 +26,8 @@ async def test_jobs_are_done_once_each_while_a_worker_is_killed_and_the_registry
         start_worker("lingering.py", "--register", "--registry-url", url, "--max-processes", str(most))
         for most in (4, 2, 2)
     ]
-    await registered(port, 3)
-    customer = Customer(port, [worker.ledger for worker in workers], JOBS, at_once=12, seconds=0.05)
+    await registered(url, 3)
+    customer = Customer(url, [worker.ledger for worker in workers], JOBS, at_once=12, seconds=0.05)
     done = asyncio.ensure_future(customer.run())
     await customer.until_finished(100)
     shares = Counter({most: len(worker.entries()) for most, worker in zip((4, 2, 3), workers, strict=True)})
