@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stream import Watch
-from tests.benchmarks.worker import AGENTS, KINDS, ready, running
+from tests.benchmarks.worker import AGENTS, KINDS, Worker, ready, running
 from tests.conftest import child_environment
 from workbench.model import events as ev
 
@@ -53,11 +53,7 @@ async def one_more(agent: str, rounds: int) -> tuple[list[float], list[float]]:
     ready_ms, cold_ms = [], []
     async with ready(agent) as (worker, watch):
         for _ in range(rounds):
-            await worker.client.set_options({"num_idle_processes": 0})
-            await watch.until(lambda state: not state.processes)
-            await worker.client.set_options({"num_idle_processes": 1})
-            await watch.until(lambda state: state.live("idle"))
-            ready_ms.append(_spawned_ms(watch))
+            ready_ms.append(await one_ready_ms(worker, watch))
         await worker.client.set_options({"num_idle_processes": 0})
         for _ in range(rounds):
             await watch.until(lambda state: not state.processes)
@@ -65,6 +61,15 @@ async def one_more(agent: str, rounds: int) -> tuple[list[float], list[float]]:
             start = await worker.stamp(await worker.dispatch(), "start")
             cold_ms.append((start["at"] - asked) * 1e3)
     return ready_ms, cold_ms
+
+
+async def one_ready_ms(worker: Worker, watch: Watch) -> float:
+    """Milliseconds from asking for the only process to its being ready."""
+    await worker.client.set_options({"num_idle_processes": 0})
+    await watch.until(lambda state: not state.processes)
+    await worker.client.set_options({"num_idle_processes": 1})
+    await watch.until(lambda state: state.live("idle"))
+    return _spawned_ms(watch)
 
 
 def _spawned_ms(watch: Watch) -> float:

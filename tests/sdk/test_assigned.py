@@ -28,7 +28,8 @@ async def test_the_file_keeps_its_transport_and_the_next_job_in_the_process_has_
         second = await client.dispatch(None, {"id": "second"})
         after = await until_written(worker, "second", "start")
         assert after["pid"] == wrote["pid"]
-        assert (after["room"], after["token"], after["vision"]) == ("of-the-file", None, False)
+        assert (after["room"], after["vision"]) == ("of-the-file", False)
+        assert (after["token"], after["left"]) == (None, None)
         async with calling(await url_of(client, second["id"])) as caller:
             assert await caller.say(3) == f"You said: {3 * PIECE} bytes"
         assert (await until_ended(client, second["id"]))["status"] == "completed"

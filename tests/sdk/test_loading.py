@@ -32,6 +32,7 @@ BOTH = MADE + "second = WorkerJob(other)\n"
         (BOTH, ":entrypoint", "entrypoint"),
         (MADE + "if __name__ == '__main__':\n    first.start()\n    note('after', 0)\n", "", "entrypoint"),
     ],
+    ids=["made only", "a job by name", "an entrypoint by name", "started behind a guard"],
 )
 def test_a_file_of_the_sdk_is_named_as_any_other(tmp_path: Path, source: str, name: str, ran: str) -> None:
     (tmp_path / "agent.py").write_text(source)
@@ -56,7 +57,7 @@ async def test_what_the_file_says_of_options_is_shown_with_its_origin_and_what_i
         assert options["agent_id"]["value"] == "spoken"
         unused = [line.text for line in await log_lines(client) if "not used here" in line.text]
         assert len(unused) == 1
-        assert unused[0].endswith(": termination_timeout")
+        assert unused[0].endswith(": executor_type")
 
 
 async def test_a_save_serves_new_jobs_while_the_running_one_talks_on(

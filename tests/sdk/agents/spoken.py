@@ -85,8 +85,8 @@ async def entrypoint(ctx: JobContext) -> None:
 
     ctx.add_shutdown_callback(told)
     room = ctx.room_options
-    note(ctx, "start", word=WORD, token=os.environ.get("VIDEOSDK_AUTH_TOKEN"), transport=str(room.transport_mode),
-         name=room.name, room=room.room_id, vision=room.vision, ready=ctx is READY,
+    note(ctx, "start", word=WORD, token=room.auth_token, left=os.environ.get("VIDEOSDK_AUTH_TOKEN"),
+         transport=str(room.transport_mode), name=room.name, room=room.room_id, vision=room.vision, ready=ctx is READY,
          in_loop=ctx._loop is asyncio.get_running_loop(), current=get_current_job_context() is ctx)  # fmt: skip
     await globals()[ctx.metadata.get("do", "talks")](ctx)
     note(ctx, "end")
@@ -95,6 +95,6 @@ async def entrypoint(ctx: JobContext) -> None:
 room = RoomOptions(name="Spoken", transport_mode=os.environ.get("TRANSPORT", "websocket"), room_id="of-the-file")
 READY = JobContext(room_options=room, metadata={"of": "the file"})
 options = Options(
-    max_processes=4, load_threshold=0.9, register=True, termination_timeout=2.0, signaling_base_url="127.0.0.1:9"
+    max_processes=4, load_threshold=0.9, register=True, executor_type="thread", signaling_base_url="127.0.0.1:9"
 )
 WorkerJob(entrypoint=entrypoint, jobctx=lambda: READY, options=options).start()

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from workbench.agent import job as jobs
 from workbench.agent.context import JobContext
-from workbench.agent.sdk import hook, names, options
+from workbench.agent.sdk import hook, loopback, names, options
 
 made: list[Any] = []  # the SDK's WorkerJobs, in the order in which the file made them
 
@@ -24,6 +24,7 @@ class SdkWorkerJob(jobs.WorkerJob):
 
     def __init__(self, original: Any) -> None:
         names.check()
+        loopback.install()
         self.original = original
         super().__init__(self._run, options=options.translated(original.options))
         self.stands_for = (original, original.entrypoint)

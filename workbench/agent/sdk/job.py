@@ -58,7 +58,6 @@ class SdkJob:
         template = given() if callable(given) else given
         room = room_options(getattr(template, "room_options", None), self._original.options, self._ours.assigned)
         metadata = {**(getattr(template, "metadata", None) or {}), **self._ours.metadata}
-        loopback.install()
         self.context = look_up(_JOB, "JobContext")(room_options=room, metadata=metadata)
         self.context._wait_for_meeting_join = self._ours.assigned.wait
         self._current = look_up(_JOB, "_set_current_job_context")(self.context)

@@ -13,7 +13,8 @@ CLOSE_S = 1.0  # for a client to answer that the connection is to be closed; the
 
 
 def install() -> None:
-    """From now on, this process's WebSocket transports listen so."""
+    """From now on, this process's WebSocket transports, and those of its forks, listen so."""
+    look_up("websockets", "serve")  # imported when it is first asked for: once here, and not in each job
     handler = look_up("videosdk.agents.transports.websocket_handler", "WebSocketTransportHandler")
     handler.connect = _connect
     if not hasattr(handler, "leave"):  # the SDK's shutdown calls it on every transport, and logs an error without

@@ -16,6 +16,7 @@ NEEDED = {
         "JobContext.connect",
         "JobContext.shutdown",
         "JobContext.notify_meeting_joined",
+        "JobContext._set_pipeline_internal",
         "RoomOptions.transport_mode",
         "_set_current_job_context",
         "_reset_current_job_context",
@@ -23,6 +24,7 @@ NEEDED = {
     "videosdk.agents.event_bus": ("global_event_emitter",),
     "videosdk.agents.transports.websocket_handler": (
         "WebSocketTransportHandler.connect",
+        "WebSocketTransportHandler.disconnect",
         "WebSocketTransportHandler._handle_connection",
     ),
 }
