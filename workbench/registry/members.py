@@ -74,7 +74,7 @@ class Members:
                 desk.touch(job)
         left = f"; {plural(len(worker.jobs), 'job')} unknown" if worker.jobs else ""
         desk.say("WARNING" if worker.jobs else "INFO", f"worker {worker.id}: link down: {why}{left}")
-        if worker.jobs or worker.strays or worker.status != "offline":
+        if worker.jobs or worker.strays or worker.status == "available":
             desk.after(desk.limits.grace_s, "grace", worker.id, worker.gone)
             desk.touch(worker)
         else:

@@ -53,7 +53,7 @@ class Updates:
         if job.started_at is None:
             worker = self._desk.workers[job.worker_id or ""]
             if not worker.ours:
-                job.passed[worker.id] = NEVER  # it may run there after all, and that worker would not tell
+                self._desk.pass_over(job, worker.id, NEVER)  # it may run there after all, and that worker would not tell
             self._offers.again(job, "lost")
         else:
             self._desk.end(job, "failed", "supervisor_lost", words)
@@ -67,7 +67,7 @@ class Updates:
             if not worker.ours:
                 self._desk.counters["over_accepts"] += 1
                 worker.note("accepted more jobs than it had room for")
-            job.passed[worker.id] = self._desk.now.mono + self._desk.limits.pass_s
+            self._desk.pass_over(job, worker.id, self._desk.limits.pass_s)
             self._offers.again(job, "rejected")
         else:
             self._final(worker, job, update)
