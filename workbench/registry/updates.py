@@ -53,7 +53,9 @@ class Updates:
         if job.started_at is None:
             worker = self._desk.workers[job.worker_id or ""]
             if not worker.ours:
-                self._desk.pass_over(job, worker.id, NEVER)  # it may run there after all, and that worker would not tell
+                self._desk.pass_over(
+                    job, worker.id, NEVER
+                )  # it may run there after all, and that worker would not tell
             self._offers.again(job, "lost")
         else:
             self._desk.end(job, "failed", "supervisor_lost", words)
