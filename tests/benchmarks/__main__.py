@@ -17,6 +17,7 @@ from tests.benchmarks.jobs import exit_known, jobs_per_second, warm_start
 from tests.benchmarks.memory import memory_overshoot, uss
 from tests.benchmarks.peers.beside import NAMES, peers
 from tests.benchmarks.peers.reloading import reload_peers
+from tests.benchmarks.registry import registry_dispatch, registry_idle
 from tests.benchmarks.reloads import reload
 from tests.benchmarks.screen import first_paint, key_to_screen, screen_cpu, screen_memory
 from tests.benchmarks.starts import child_ready, five_idle
@@ -27,7 +28,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     for made in (
         five_idle, child_ready, warm_start, jobs_per_second, uss, exit_known, supervisor_killed, drain_exit,
         memory_overshoot, stall_named, reload, supervisor_cpu, log_lines, first_paint, key_to_screen,
-        screen_cpu, screen_memory, help,
+        screen_cpu, screen_memory, help, registry_dispatch, registry_idle,
     )
 }  # fmt: skip
 BESIDE: dict[str, Benchmark] = {"peers": peers, "reload_peers": reload_peers}

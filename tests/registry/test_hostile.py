@@ -249,3 +249,36 @@ async def test_a_flood_of_connections_that_say_nothing_ends(monkeypatch: pytest.
         await at.worker()  # who registers, stays
         await asyncio.sleep(0.2)
         assert [worker["connected"] for worker in await at.api.workers()] == [True]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), -1.0, 1e308])
+async def test_figures_that_are_none(number: float, ours: bool) -> None:
+    async with serving() as at:
+        worker = await at.worker(ours=ours, threshold=number)
+        await worker.status(load=number, count=-5)
+        await worker.status(load=0.0, count=0)
+        other = await at.worker(room=10**30)
+        assert await at.api.given()
+        await at.api.until(lambda state: len(state["workers"]) == 2, "both are shown")
+        assert other.id
+        assert at.counters["messages_malformed"] == 0
+
+
+async def test_a_bug_costs_neither_the_connection_nor_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(offer_s=0.1) as at:
+        worker = await at.worker(answers=False)
+
+        def fails(*_: object) -> None:
+            raise RuntimeError("planned")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(at.service.core._updates, "heard", fails)
+            await worker.update("x", "running")
+            broken.setattr(at.service.core._members, "grace_over", fails)
+            at.service.core.desk.after(0.0, "grace", "x", 0)
+            status, answer = await at.api.dispatch()  # the silence to its offer is noticed by the clock
+            assert (status, answer["message"]) == (503, "No workers available")
+        assert [line for line in at.log if "a bug of ours" in line and "planned" in line]
+        assert not worker.socket.closed
+        at.log.clear()
