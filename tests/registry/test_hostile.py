@@ -258,7 +258,7 @@ async def test_figures_that_are_none(number: float, ours: bool) -> None:
         worker = await at.worker(ours=ours, threshold=number)
         await worker.status(load=number, count=-5)
         await worker.status(load=0.0, count=0)
-        other = await at.worker(room=10**30)
+        other = await at.worker(room=10**400)
         assert await at.api.given()
         await at.api.until(lambda state: len(state["workers"]) == 2, "both are shown")
         assert other.id

@@ -10,6 +10,7 @@ from workbench.registry.records import NEVER, Worker
 from workbench.registry.updates import Updates
 
 MOST_WORKERS = 10_000
+MOST_SLOTS = 100_000  # of one worker
 LONGEST_NAME = 200
 STATUSES = frozenset({"available", "draining", "offline"})
 LEAK_UPDATES = 2  # status updates in a row with too many jobs
@@ -125,7 +126,7 @@ class Members:
         worker.reported = not worker.ours
         if message.max_processes is None:
             worker.note("did not tell max_processes: it is given one job at a time")
-        worker.max_processes = max(0, 1 if message.max_processes is None else message.max_processes)
+        worker.max_processes = max(0, min(1 if message.max_processes is None else message.max_processes, MOST_SLOTS))
         worker.load_threshold = _finite(message.load_threshold)
         worker.find_room()
         worker.status, worker.load, worker.job_count = "available", None, None

@@ -146,7 +146,8 @@ class Worker:
         """How many jobs it takes at once: VideoSDK's refuse from a share of busy slots on."""
         self.room = self.max_processes
         if not self.ours and self.load_threshold is not None:
-            self.room = max(0, min(self.room, ceil(self.load_threshold * self.max_processes - 1e-9)))
+            share = max(0.0, min(self.load_threshold, 1.0))
+            self.room = ceil(share * self.max_processes - 1e-9)
 
     @property
     def used(self) -> int:
