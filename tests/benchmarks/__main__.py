@@ -18,6 +18,7 @@ from tests.benchmarks.memory import memory_overshoot, uss
 from tests.benchmarks.peers.beside import NAMES, peers
 from tests.benchmarks.peers.reloading import reload_peers
 from tests.benchmarks.registering import registry_start
+from tests.benchmarks.registry import registry_dispatch, registry_idle
 from tests.benchmarks.reloads import reload
 from tests.benchmarks.screen import first_paint, key_to_screen, screen_cpu, screen_memory
 from tests.benchmarks.sdk import sdk
@@ -29,7 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     for made in (
         five_idle, child_ready, warm_start, jobs_per_second, uss, exit_known, supervisor_killed, drain_exit,
         memory_overshoot, stall_named, reload, supervisor_cpu, log_lines, first_paint, key_to_screen,
-        screen_cpu, screen_memory, registry_start, help, sdk,
+        screen_cpu, screen_memory, registry_start, registry_dispatch, registry_idle, help, sdk,
     )
 }  # fmt: skip
 BESIDE: dict[str, Benchmark] = {"peers": peers, "reload_peers": reload_peers}

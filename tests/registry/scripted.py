@@ -11,6 +11,11 @@ import aiohttp
 
 from tests.conftest import WAIT_S
 from workbench.model.wire import CAPABILITIES, OURS
+from workbench.registry.desk import Limits
+from workbench.registry.door import Door
+from workbench.registry.gate import Gate
+from workbench.registry.service import Service
+from workbench.server.binding import bind
 
 SDK = [name for name in CAPABILITIES if name != OURS]
 
@@ -250,3 +255,47 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """Connections without a bound."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         yield http
+
+
+class Serving:
+    """A registry within the test, on a real port."""
+
+    def __init__(self, http: aiohttp.ClientSession, service: Service, door: Door, url: str, token: str) -> None:
+        self.http, self.service, self.door, self.url = http, service, door, url
+        self.api = Api(url, http, token)
+        self.workers: list[Scripted] = []
+        self.log: list[str] = []
+
+    async def worker(self, **more: Any) -> Scripted:
+        """A worker that registered."""
+        worker = Scripted(self.url, **{"token": self.api.token, **more})
+        self.workers.append(worker)
+        return await worker.open(self.http)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was counted."""
+        return self.service.core.desk.counters
+
+
+@asynccontextmanager
+async def serving(token: str = "", port: int = 0, heartbeat_s: float = 15.0, **limits: Any) -> AsyncIterator[Serving]:
+    """Serve, and end as on a signal; afterwards nothing of it is left."""
+    log: list[str] = []
+    gate = Gate("127.0.0.1", lambda: token or None)
+    service = Service(Limits(**limits), lambda level, text: log.append(f"{level} {text}"), gate.wrong)
+    service.heartbeat_s = heartbeat_s
+    door = Door(service, gate, None)
+    async with session() as http:
+        url = await door.open(bind("127.0.0.1", port))
+        at = Serving(http, service, door, url, token)
+        at.log = log
+        try:
+            yield at
+        finally:
+            await door.close()
+            for worker in at.workers:
+                await worker.close()
+    assert not [line for line in log if "a bug of ours" in line]
+    assert not service.links
+    assert not service.followers

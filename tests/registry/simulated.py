@@ -41,11 +41,12 @@ class Sim:
     unsent: list[JobUpdate] = field(default_factory=list)  # ends that nobody has acknowledged
     ever: set[str] = field(default_factory=set)
     alive: bool = True
+    registered: bool = False  # on this link, as far as it knows
     misjudged: bool = False  # it was given up, or unknown, while it ran jobs that it does not tell of
 
     def say(self, message: Message) -> None:
         """Put on its way what can be told now."""
-        if self.link is not None:
+        if self.link is not None and (self.registered or isinstance(message, Register)):
             self.outbox.append(message)
 
     def status(self) -> None:
@@ -95,6 +96,7 @@ class World:
         self.links += 1
         sim.link = self.links
         self.by_link[sim.link] = sim
+        sim.registered = False
         sim.inbox.clear()
         sim.outbox.clear()
         sim.reserved.clear()
@@ -133,11 +135,20 @@ class World:
         self.core.heard(sim.link, message, "sim", self.time)
         self.obey()
 
+    def talk(self, rounds: int = 20) -> None:
+        """Everything that is on its way arrives, and so do the answers, for so many rounds."""
+        for _ in range(rounds):
+            for sim in [sim for sim in self.workers if sim.link is not None]:
+                while sim.link is not None and sim.outbox:
+                    self.deliver(sim)
+                while sim.link is not None and sim.inbox:
+                    self.act(sim)
+
     def act(self, sim: Sim) -> None:
         """The worker deals with its next message."""
         message = sim.inbox.popleft()
         if isinstance(message, Registered):
-            sim.id = message.worker_id or sim.id
+            sim.id, sim.registered = message.worker_id or sim.id, True
             if sim.ours:
                 for job, status in sim.running.items():
                     sim.say(JobUpdate(job_id=job, status=status))

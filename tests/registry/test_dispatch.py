@@ -1,10 +1,13 @@
 """A job's way through the registry, over real sockets."""
 
 import asyncio
+import json
 import shlex
 import subprocess
+import sys
 from typing import Any
 
+from tests.conftest import WAIT_S, child_environment
 from tests.registry.scripted import Api, Scripted, session
 
 
@@ -29,7 +32,8 @@ async def test_a_dispatched_job_runs_on_a_worker_and_ends(start_registry: Any) -
             "url": "", "room_options": {"recording": True}, "metadata": {"user": 7}, "wait": False,
         }  # fmt: skip
         running = await api.until_job(job_id, "running")
-        assert running["started_at"] and running["worker_id"] == worker.id and running["attempt"] == 1
+        assert (running["worker_id"], running["attempt"]) == (worker.id, 1)
+        assert running["started_at"]
         await worker.update(job_id, "failed", "oom_limit: held 157 MB of 100 MB")
         ended = await api.until_job(job_id, "failed")
         assert (ended["reason"], ended["error"]) == ("oom_limit", "held 157 MB of 100 MB")
@@ -50,3 +54,43 @@ async def test_the_curl_of_videosdks_guide_works_as_it_stands(start_registry: An
         assert '"status": "assigned"' in done.stdout
         assert (await worker.assigned())["room_id"] == "room-123"
         await worker.close()
+
+
+async def test_the_dispatch_command_notices_a_registry_and_follows_the_job(start_registry: Any) -> None:
+    registry = start_registry(WORKBENCH_REGISTRY_TOKEN="TOKEN-of-it")
+    async with session() as http:
+        worker = await Scripted(registry.url, token="TOKEN-of-it", lasts_s=0.05).open(http)
+        line = ["dispatch", "--url", registry.url, "--agent-id", "A", "--room", "r1", "--metadata", '{"n": 1}']
+        code, told = await _command(*line, WORKBENCH_REGISTRY_TOKEN="TOKEN-of-it")
+        assert code == 0, told
+        assert json.loads(told)["status"] in ("assigned", "running")
+        code, told = await _command(*line, "--wait", WORKBENCH_REGISTRY_TOKEN="TOKEN-of-it")
+        assert (code, json.loads(told)["status"]) == (0, "completed"), told
+        assert [given["metadata"] for given in worker.of("job_assignment")] == [{"n": 1}] * 2
+        worker.lasts_s = None
+        following = asyncio.ensure_future(_command(*line, "--wait", WORKBENCH_REGISTRY_TOKEN="TOKEN-of-it"))
+        job_id = (await worker.assigned(3))["job_id"]
+        await worker.update(job_id, "failed", "ValueError: no")
+        code, told = await following
+        assert (code, json.loads(told)["error"]) == (1, "ValueError: no")
+        for more, environment, words in (
+            (["--force"], "TOKEN-of-it", "--force is for a worker"),
+            ([], "another-token", "send the registry's token"),
+        ):
+            code, told = await _command(*line, *more, WORKBENCH_REGISTRY_TOKEN=environment)
+            assert code == 2
+            assert words in told
+        code, told = await _command("dispatch", "--url", registry.url)
+        assert (code, "--agent-id" in told) == (2, True)
+        code, told = await _command(*line[:4], "B", WORKBENCH_REGISTRY_TOKEN="TOKEN-of-it")
+        assert (code, "No workers registered" in told) == (1, True)
+        await worker.close()
+
+
+async def _command(*arguments: str, **environment: str) -> tuple[int, str]:
+    """A command's exit code and all that it printed."""
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "workbench", *arguments], capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, env=child_environment(**environment), timeout=WAIT_S, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr

@@ -144,11 +144,10 @@ def _check_folder() -> None:
         raise UsageError("the current folder does not exist any more; change to one that does") from None
 
 
-def client_token(file: str | None) -> str | None:
-    """The control token for requests: from the flag's file, or WORKBENCH_CONTROL_TOKEN."""
+def client_token(file: str | None, variable: str = "WORKBENCH_CONTROL_TOKEN") -> str | None:
+    """The token for requests: from the flag's file, or from the variable."""
     if file is None:
-        token = os.environ.get("WORKBENCH_CONTROL_TOKEN")
-        source = "WORKBENCH_CONTROL_TOKEN"
+        token, source = os.environ.get(variable), variable
     else:
         source = f"--control-token-file {file}"
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from argparse import Namespace
 from typing import Any
 
@@ -9,8 +10,10 @@ from workbench.cli.commands import client_token
 from workbench.cli.request import metadata_of, room_of
 from workbench.client.address import Address, agent_of, live_supervisors, resolve
 from workbench.client.client import Client, ClientError
+from workbench.client.registry import RegistryClient, is_registry
 from workbench.model.errors import UsageError, nearest
 
+REGISTRY_TOKEN = "WORKBENCH_REGISTRY_TOKEN"
 # Answers that say the request itself was wrong, not that the worker would not or could not.
 USAGE_STATUSES = frozenset({400, 401, 403, 413, 415, 421})
 
@@ -19,15 +22,32 @@ def run_dispatch(parsed: Namespace) -> int:
     """Hand the job over, print it as JSON; 1 when it was refused or, with --wait, did not complete."""
     body = {"room_id": room_of(parsed.room), "metadata": metadata_of(parsed.metadata), "force": parsed.force}
     address = address_of(parsed)
-    token = client_token(parsed.control_token_file)
     try:
-        job = asyncio.run(_dispatch(parsed, address, token, body))
+        job = asyncio.run(_to_whom(parsed, address, body))
     except ClientError as refused:
         if refused.status in USAGE_STATUSES:
             raise UsageError(str(refused)) from None
         raise
     print(json.dumps(job, indent=2))
     return 0 if not parsed.wait or job["status"] == "completed" else 1
+
+
+async def _to_whom(parsed: Namespace, address: Address, body: dict[str, Any]) -> dict[str, Any]:
+    if address.url and await is_registry(address):
+        return await _to_registry(parsed, address, body)
+    return await _dispatch(parsed, address, client_token(parsed.control_token_file), body)
+
+
+async def _to_registry(parsed: Namespace, address: Address, body: dict[str, Any]) -> dict[str, Any]:
+    if parsed.agent_id is None:
+        raise UsageError(f"{address} is a registry: name the agent with --agent-id")
+    if parsed.force:
+        raise UsageError(f"{address} is a registry, and --force is for a worker; --wait waits for a free one")
+    token = client_token(parsed.control_token_file, REGISTRY_TOKEN)
+    room = body["room_id"] or f"room-{secrets.token_hex(4)}"
+    async with RegistryClient(address, token) as client:
+        job = await client.dispatch_for(parsed.agent_id, room, body["metadata"], wait=parsed.wait)
+        return await client.until_ended(job["id"]) if parsed.wait else job
 
 
 async def _dispatch(parsed: Namespace, address: Address, token: str | None, body: dict[str, Any]) -> dict[str, Any]:

@@ -28,11 +28,13 @@ def over_load(worker: Worker, now: Now, limits: Limits) -> bool:
 
 def pick(job: Job, workers: Iterable[Worker], now: Now, limits: Limits) -> Worker | None:
     """The worker to offer this job to; None when nobody can take it now."""
-    best, least = None, (2.0, 0)
-    for worker in workers:
-        if not may_take(worker, now):
+    best, least, last = None, 1.0, 0
+    for worker in workers:  # all of the agent's, for each dispatch: the cheapest questions first
+        share = worker.used / worker.room if worker.room else 1.0
+        if share > least or (share == least and worker.last_offer >= last):
             continue
-        rank = (worker.used / worker.room, worker.last_offer)
-        if rank < least and job.passed.get(worker.id, 0.0) <= now.mono and not over_load(worker, now, limits):
-            best, least = worker, rank
+        if not may_take(worker, now) or over_load(worker, now, limits):
+            continue
+        if job.passed.get(worker.id, 0.0) <= now.mono:
+            best, least, last = worker, share, worker.last_offer
     return best

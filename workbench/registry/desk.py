@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from workbench.model.desk import Now
 from workbench.model.wire import Message
-from workbench.registry.records import Attempt, Job, Worker
+from workbench.registry.records import NEVER, Attempt, Job, Worker
 
 MOST_ATTEMPTS = 3  # assignments of a job that never started
 
@@ -131,6 +131,12 @@ class Desk:
             self.queued -= 1
         if not queue:
             self.queues.pop(job.agent_name, None)
+
+    def pass_over(self, job: Job, worker_id: str, for_s: float) -> None:
+        """Do not offer the job to this worker for a while, and then look again."""
+        job.passed[worker_id] = self.now.mono + for_s
+        if for_s != NEVER:
+            self.after(for_s, "pump", job.agent_name)
 
     def take_slot(self, worker: Worker, job: Job) -> None:
         """A slot of this worker is this job's."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from workbench.client.registry import DISPATCH_PATH
 from workbench.model.jsontext import dump
 from workbench.model.text import ROOM_ID, ROOM_ID_WORDS
 from workbench.model.wire import INIT_CONFIG_PATH
@@ -13,7 +14,6 @@ from workbench.registry.service import Service
 from workbench.server.guard import error, host_of
 from workbench.server.shapes import BadRequest, answer, body_of, given
 
-DISPATCH_PATH = "/v2/agent/dispatch"
 SERVICE = web.AppKey("service", Service)
 PUBLIC_URL = web.AppKey("public_url", str)
 MOST_WAIT_S = 3600.0

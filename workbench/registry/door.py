@@ -42,8 +42,9 @@ class Door:
 
         A worker that is told first is back before the listener is gone, and then waits for an answer for minutes.
         """
-        if self._site is not None:
-            await self._site.stop()
+        site, self._site = self._site, None
+        if site is not None:
+            await site.stop()
         await self._service.end()
         await self._runner.cleanup()
 

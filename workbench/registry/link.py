@@ -49,8 +49,8 @@ class Link:
                     self._hear(frame.data)
                 else:
                     self._service.malformed(self, "a frame that is no text")
-            self.why = self._reason()
         finally:
+            self.why = self._reason()
             timer.cancel()
             if not self._closing:
                 writing.cancel()
@@ -129,8 +129,13 @@ async def take_link(request: web.Request, service: "Service") -> web.StreamRespo
         return web.json_response({"error": f"{request.path} is a WebSocket, for workers"}, status=426)
     await socket.prepare(request)
     link = service.connected(socket, request)
+    serving = asyncio.ensure_future(link.serve())
     try:
-        await link.serve()
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:  # the connection is gone, but what it brought before is heard to the end
+        await asyncio.wait({serving}, timeout=CLOSE_S)
+        serving.cancel()
+        raise
     finally:
         service.disconnected(link)
     return socket

@@ -1,5 +1,7 @@
 """Workers come, tell how they fare, lose their link, come back or do not."""
 
+from math import isfinite
+
 from workbench.model.text import ROOM_ID, cut, plural
 from workbench.model.wire import OURS, REPLACED, TOO_BUSY, JobTermination, Register, Registered, StatusUpdate
 from workbench.registry.desk import Close, Desk, Send
@@ -8,6 +10,7 @@ from workbench.registry.records import NEVER, Worker
 from workbench.registry.updates import Updates
 
 MOST_WORKERS = 10_000
+MOST_SLOTS = 100_000  # of one worker
 LONGEST_NAME = 200
 STATUSES = frozenset({"available", "draining", "offline"})
 LEAK_UPDATES = 2  # status updates in a row with too many jobs
@@ -45,7 +48,7 @@ class Members:
         if update.status is not None:
             worker.status = update.status if update.status in STATUSES else "available"
         if update.load is not None:
-            worker.load, worker.load_told = update.load, desk.now.mono
+            worker.load, worker.load_told = _finite(update.load), desk.now.mono
             desk.after(desk.limits.load_s, "pump", worker.agent_name)
         worker.closed_until = -NEVER
         if not worker.reported:
@@ -74,7 +77,7 @@ class Members:
                 desk.touch(job)
         left = f"; {plural(len(worker.jobs), 'job')} unknown" if worker.jobs else ""
         desk.say("WARNING" if worker.jobs else "INFO", f"worker {worker.id}: link down: {why}{left}")
-        if worker.jobs or worker.strays or worker.status != "offline":
+        if worker.jobs or worker.strays or worker.status == "available":
             desk.after(desk.limits.grace_s, "grace", worker.id, worker.gone)
             desk.touch(worker)
         else:
@@ -123,8 +126,9 @@ class Members:
         worker.reported = not worker.ours
         if message.max_processes is None:
             worker.note("did not tell max_processes: it is given one job at a time")
-        worker.max_processes = max(0, 1 if message.max_processes is None else message.max_processes)
-        worker.load_threshold = message.load_threshold
+        worker.max_processes = max(0, min(1 if message.max_processes is None else message.max_processes, MOST_SLOTS))
+        worker.load_threshold = _finite(message.load_threshold)
+        worker.find_room()
         worker.status, worker.load, worker.job_count = "available", None, None
         worker.hidden = worker.excess = 0
         worker.closed_until = -NEVER
@@ -164,3 +168,8 @@ class Members:
         listed.pop(worker.id, None)
         if not listed:
             self._desk.by_agent.pop(worker.agent_name, None)
+
+
+def _finite(number: float | None) -> float | None:
+    """Infinity is no bound, and what is no number says nothing."""
+    return number if number is not None and isfinite(number) else None

@@ -157,9 +157,7 @@ class Offers:
         desk = self._desk
         desk.free_slot(job)
         pause_s = NEVER if job.deadline is None else desk.limits.pass_s
-        job.passed[job.worker_id or ""] = desk.now.mono + pause_s
-        if job.deadline is not None:
-            desk.after(pause_s, "pump", job.agent_name)
+        desk.pass_over(job, job.worker_id or "", pause_s)
         job.status, job.worker_id = "queued", None
 
     def _close_for_now(self, worker: Worker) -> None:

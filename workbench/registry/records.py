@@ -101,6 +101,7 @@ class Worker:
     Attributes:
         ours: it keeps its word (see `model.wire`); others are VideoSDK's own.
         link: the number of its connection; None while it has none.
+        room: jobs that it takes at once.
         jobs: those that it was offered or has: each takes a slot.
         strays: jobs that run there although they are settled otherwise; they take slots, too.
         hidden: jobs beyond these that it counted when it last told.
@@ -117,6 +118,7 @@ class Worker:
     registered_at: float
     last_seen_at: float
     max_processes: int = 1
+    room: int = 1
     load_threshold: float | None = None
     link: int | None = None
     status: str = "available"
@@ -140,12 +142,12 @@ class Worker:
         """Whose program it is."""
         return "workbench" if self.ours else "videosdk"
 
-    @property
-    def room(self) -> int:
-        """Jobs that it takes at once: VideoSDK's refuse from a share of busy slots on."""
-        if self.ours or self.load_threshold is None:
-            return self.max_processes
-        return max(0, min(self.max_processes, ceil(self.load_threshold * self.max_processes - 1e-9)))
+    def find_room(self) -> None:
+        """How many jobs it takes at once: VideoSDK's refuse from a share of busy slots on."""
+        self.room = self.max_processes
+        if not self.ours and self.load_threshold is not None:
+            share = max(0.0, min(self.load_threshold, 1.0))
+            self.room = ceil(share * self.max_processes - 1e-9)
 
     @property
     def used(self) -> int:

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -65,14 +67,12 @@ class Service:
             link.send(Registered(success=False, message="the token in `register` is not this registry's"))
             return
         link.registered = True
-        self.core.heard(link.number, message, link.address, _now())
-        self.follow_up()
+        self._safely(partial(self.core.heard, link.number, message, link.address, _now()))
 
     def disconnected(self, link: Link) -> None:
         """It is over."""
         self.links.pop(link.number, None)
-        self.core.lost(link.number, link.why, _now())
-        self.follow_up()
+        self._safely(partial(self.core.lost, link.number, link.why, _now()))
         if not self.links:
             self._empty.set()
 
@@ -215,7 +215,16 @@ class Service:
 
     def _tick(self) -> None:
         self._timer = None
-        self.core.tick(_now())
+        self._safely(partial(self.core.tick, _now()))
+
+    def _safely(self, do: Callable[[], None]) -> None:
+        """A bug is told, and costs one message or one appointment: not a connection, and never the clock."""
+        try:
+            do()
+        except Exception as bug:
+            where = traceback.extract_tb(bug.__traceback__)[-1]
+            place = f"{os.path.basename(where.filename)}:{where.lineno}"
+            self.note("ERROR", f"a bug of ours: {type(bug).__name__}: {bug} ({place})")
         self.follow_up()
 
     def _changed(self, kind: str, name: str) -> None:

@@ -6,7 +6,7 @@ from workbench.model.text import ROOM_ID, cut
 from workbench.model.wire import REJECTED, JobTermination, JobUpdate
 from workbench.registry.desk import Desk, Send
 from workbench.registry.offers import Offers
-from workbench.registry.records import HELD, Job, Worker
+from workbench.registry.records import HELD, NEVER, Job, Worker
 
 REASONS = frozenset(
     "raised exited signalled oom_limit oom_kernel hung timeout init_failed drain_cut supervisor_lost".split()
@@ -51,6 +51,11 @@ class Updates:
     def lost(self, job: Job, words: str) -> None:
         """Its worker has it no more. Only a job that surely, or as far as anybody knows, never started runs again."""
         if job.started_at is None:
+            worker = self._desk.workers[job.worker_id or ""]
+            if not worker.ours:
+                self._desk.pass_over(
+                    job, worker.id, NEVER
+                )  # it may run there after all, and that worker would not tell
             self._offers.again(job, "lost")
         else:
             self._desk.end(job, "failed", "supervisor_lost", words)
@@ -64,7 +69,7 @@ class Updates:
             if not worker.ours:
                 self._desk.counters["over_accepts"] += 1
                 worker.note("accepted more jobs than it had room for")
-            job.passed[worker.id] = self._desk.now.mono + self._desk.limits.pass_s
+            self._desk.pass_over(job, worker.id, self._desk.limits.pass_s)
             self._offers.again(job, "rejected")
         else:
             self._final(worker, job, update)
