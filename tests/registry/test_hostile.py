@@ -282,3 +282,30 @@ async def test_a_bug_costs_neither_the_connection_nor_the_clock(monkeypatch: pyt
         assert [line for line in at.log if "a bug of ours" in line and "planned" in line]
         assert not worker.socket.closed
         at.log.clear()
+
+
+async def test_a_worker_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.registry import link
+
+    async with serving(grace_s=0.1) as at:
+        worker = await at.worker()
+        monkeypatch.setattr(link, "MOST_UNSENT", 0)
+        asked = asyncio.ensure_future(at.api.dispatch())
+        await at.api.until(lambda state: not state["workers"], "the worker is gone")
+        assert (await asked)[0] == 503
+        assert any("link down: it does not read what it is told" in line for line in at.log), at.log
+        assert (await worker.finished())[0] == 1006
+
+
+async def test_jobs_that_have_ended_keep_no_secrets_and_no_bulk() -> None:
+    async with serving() as at:
+        await at.worker(lasts_s=0.0)
+        jobs = [
+            await at.api.given(token="a-token-of-the-room", roomOptions={"a": 1}, metadata={"x": "y" * size})
+            for size in (10, 20_000)
+        ]
+        small, large = [await at.api.until_job(job, "completed") for job in jobs]
+        assert (small["metadata"], small["notes"]) == ({"x": "y" * 10}, [])
+        assert (large["metadata"], large["notes"]) == ({}, ["its metadata of 19.5 KB is not kept after its end"])
+        assert small["room_options"] == ["a"]
+        assert "a-token-of-the-room" not in repr(at.service.core.desk)

@@ -1,6 +1,7 @@
 """What the registry shows, and how its process begins and ends."""
 
 import asyncio
+import json
 import signal
 import socket
 from pathlib import Path
@@ -204,3 +205,15 @@ async def test_the_address_that_others_know_it_by(start_registry: Any) -> None:
             assert refused.status == 426
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await http.ws_connect(f"{registry.url}/nowhere")
+
+
+async def test_whoever_follows_the_events_is_told_of_the_end() -> None:
+    async with serving() as at, at.http.ws_connect(f"{at.url}/events") as socket:
+        first = json.loads((await socket.receive()).data)
+        assert (first["type"], first["state"]["registry"]["url"]) == ("snapshot", at.url)
+        await at.door.close()
+        types = []
+        async for frame in socket:
+            types.append(json.loads(frame.data)["type"])
+        assert types == ["changed"]
+        assert socket.close_code == 1001

@@ -175,7 +175,7 @@ class Desk:
         if job.attempts and job.attempts[-1].ended_at is None:
             job.attempts[-1].ended_at, job.attempts[-1].reason = self.now.at, reason
         job.status, job.reason, job.error, job.ended_at = status, reason, error, self.now.at
-        job.passed.clear()
+        job.lighten()
         self.active.pop(job.id, None)
         self.ends[status, reason] += 1
         self.ended.append(job.id)

@@ -34,7 +34,8 @@ class Link:
         self.number, self._socket, self._service = number, socket, service
         self.address = str(request.remote or "")
         self.registered = False
-        self.why = "closed"
+        self.why = ""
+        self._transport = request.transport
         self._secrets = {given_token(request)}
         self._outgoing: asyncio.Queue[str | tuple[int, str]] = asyncio.Queue()
         self._closing = False
@@ -50,18 +51,25 @@ class Link:
                 else:
                     self._service.malformed(self, "a frame that is no text")
         finally:
-            self.why = self._reason()
+            self.why = self.why or self._reason()
             timer.cancel()
-            if not self._closing:
-                writing.cancel()
+            if self._closing:
+                await asyncio.wait({writing}, timeout=2 * CLOSE_S)
+            writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
 
     def send(self, message: Message) -> None:
         """Tell the worker, after all that it was told before."""
         if self._outgoing.qsize() >= MOST_UNSENT:
-            self.close(POLICY, "does not read what it is told")
+            self.abort("it does not read what it is told")
         else:
             self._outgoing.put_nowait(message.text())
+
+    def abort(self, why: str) -> None:
+        """Cut the connection: what was sent stands in the way of every politer end."""
+        self.why = why
+        if self._transport is not None:
+            self._transport.abort()
 
     def close(self, code: int, reason: str) -> None:
         """End it, after all that was sent."""
@@ -116,7 +124,8 @@ class Link:
     def _reason(self) -> str:
         code, error = self._socket.close_code, self._socket.exception()
         if isinstance(error, asyncio.TimeoutError):
-            return "it does not answer pings"
+            self.abort("it does not answer pings")  # nobody takes what is still to be sent
+            return self.why
         return f"close code {code}" + (f": {error}" if error is not None else "")
 
 

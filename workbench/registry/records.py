@@ -4,11 +4,14 @@ from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
 
+from workbench.model.jsontext import dump
+
 WAITING = frozenset({"queued", "offered"})  # no worker has it
 HELD = frozenset({"assigned", "running", "unknown"})  # one worker has it, as far as is known
 ENDED = frozenset({"completed", "failed", "cancelled"})
 STATUSES = (*sorted(WAITING), *sorted(HELD), *sorted(ENDED))
 MOST_NOTES = 10
+MOST_KEPT = 4096  # bytes of an ended job's metadata
 NEVER = float("inf")
 
 
@@ -70,6 +73,16 @@ class Job:
         """Words for whoever looks at it."""
         if len(self.notes) < MOST_NOTES and text not in self.notes:
             self.notes.append(text)
+
+    def lighten(self) -> None:
+        """It has ended, and is kept with thousands of others: without what only a worker needs."""
+        self.token = None
+        self.passed.clear()
+        self.room_options = dict.fromkeys(self.room_options or ())
+        size = len(dump(self.metadata)) if self.metadata else 0
+        if size > MOST_KEPT:
+            self.metadata = {}
+            self.note(f"its metadata of {size / 1024:.1f} KB is not kept after its end")
 
     def to_json(self) -> dict[str, Any]:
         """As it is shown: without its token, and of its room's options only the names."""

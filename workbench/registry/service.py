@@ -181,6 +181,8 @@ class Service:
         self.follow_up()
         for link in list(self.links.values()):
             link.close(RESTARTING, "the registry is ending")
+        for follower in self.followers:
+            follower("end", "")
         if self.links:
             self._empty.clear()
             with contextlib.suppress(TimeoutError):  # who does not answer is cut

@@ -36,6 +36,7 @@ class Follower:
         self._jobs: dict[str, None] = {}
         self._workers: dict[str, None] = {}
         self._news = asyncio.Event()
+        self._ending = False
 
     async def serve(self) -> None:
         """Until the client leaves."""
@@ -51,7 +52,10 @@ class Follower:
             await asyncio.gather(sending, return_exceptions=True)
 
     def _changed(self, kind: str, name: str) -> None:
-        (self._jobs if kind == "job" else self._workers)[name] = None
+        if kind == "end":
+            self._ending = True
+        else:
+            (self._jobs if kind == "job" else self._workers)[name] = None
         self._news.set()
 
     async def _send(self) -> None:
@@ -61,6 +65,9 @@ class Follower:
                 await self._news.wait()
                 self._news.clear()
                 await self._tell()
+                if self._ending:
+                    await self._socket.close(code=1001, message=b"the registry is ending")
+                    return
                 await asyncio.sleep(PERIOD_S)
         except ConnectionError:
             return  # the reader sees that, too
