@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import WAIT_S, child_environment, wait_until
 from tests.registry.conftest import start_registry  # noqa: F401
 from tests.registry.scripted import Api
+from tests.tls import CA, CERTIFICATE, KEY
 from tests.workers import free_port
 
 
@@ -34,13 +35,9 @@ BOT = Path(__file__).parent / "agents" / "registered.py"
 class Tls:
     """Certificates of a CA that is trusted here only."""
 
-    def __init__(self, folder: Path) -> None:
-        import trustme
-
-        self.ca, self.both, self.authority = trustme.CA(), folder / "both.pem", folder / "ca.pem"
-        self.ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(self.both)
-        self.ca.cert_pem.write_to_path(self.authority)
-        self.flags = ("--tls-cert", str(self.both), "--tls-key", str(self.both))
+    def __init__(self) -> None:
+        self.authority = CA
+        self.flags = ("--tls-cert", str(CERTIFICATE), "--tls-key", str(KEY))
 
     @contextlib.asynccontextmanager
     async def api(self, url: str) -> AsyncIterator[Api]:
@@ -69,8 +66,8 @@ class Bot:
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> Tls:
-    return Tls(tmp_path)
+def tls() -> Tls:
+    return Tls()
 
 
 @pytest.fixture

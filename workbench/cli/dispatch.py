@@ -22,8 +22,9 @@ def run_dispatch(parsed: Namespace) -> int:
     """Hand the job over, print it as JSON; 1 when it was refused or, with --wait, did not complete."""
     body = {"room_id": room_of(parsed.room), "metadata": metadata_of(parsed.metadata), "force": parsed.force}
     address = address_of(parsed)
+    tokens = client_token(parsed.control_token_file), client_token(parsed.control_token_file, REGISTRY_TOKEN)
     try:
-        job = asyncio.run(_to_whom(parsed, address, body))
+        job = asyncio.run(_to_whom(parsed, address, tokens, body))
     except ClientError as refused:
         if refused.status in USAGE_STATUSES:
             raise UsageError(str(refused)) from None
@@ -32,18 +33,20 @@ def run_dispatch(parsed: Namespace) -> int:
     return 0 if not parsed.wait or job["status"] == "completed" else 1
 
 
-async def _to_whom(parsed: Namespace, address: Address, body: dict[str, Any]) -> dict[str, Any]:
+async def _to_whom(
+    parsed: Namespace, address: Address, tokens: tuple[str | None, str | None], body: dict[str, Any]
+) -> dict[str, Any]:
+    of_worker, of_registry = tokens
     if address.url and await is_registry(address):
-        return await _to_registry(parsed, address, body)
-    return await _dispatch(parsed, address, client_token(parsed.control_token_file), body)
+        return await _to_registry(parsed, address, of_registry, body)
+    return await _dispatch(parsed, address, of_worker, body)
 
 
-async def _to_registry(parsed: Namespace, address: Address, body: dict[str, Any]) -> dict[str, Any]:
+async def _to_registry(parsed: Namespace, address: Address, token: str | None, body: dict[str, Any]) -> dict[str, Any]:
     if parsed.agent_id is None:
         raise UsageError(f"{address} is a registry: name the agent with --agent-id")
     if parsed.force:
         raise UsageError(f"{address} is a registry, and --force is for a worker; --wait waits for a free one")
-    token = client_token(parsed.control_token_file, REGISTRY_TOKEN)
     room = body["room_id"] or f"room-{secrets.token_hex(4)}"
     async with RegistryClient(address, token) as client:
         job = await client.dispatch_for(parsed.agent_id, room, body["metadata"], wait=parsed.wait)
