@@ -1,12 +1,16 @@
 """A worker at a registry, in the words of the VideoSDK protocol: what it says, in which order, and what really runs."""
 
+import json
 from collections.abc import Callable
 
 from tests.conftest import Worker, wait_until
+from tests.defences import defence
 from tests.link.conftest import TOKEN, first
 from tests.link.scripted import Scripted
+from tests.workers import until
 
 Register = Callable[..., Worker]
+LINK = "workbench/backend/link.py"
 
 
 async def test_a_worker_registers_as_an_sdk_worker_does(registry: Scripted, register: Register) -> None:
@@ -114,3 +118,55 @@ async def test_without_register_nobody_is_called(registry: Scripted, start_worke
         await client.request("DELETE", "/link")
         await registry.callers[0].gone.wait()
         assert (await client.request("GET", "/link"))["state"] == "local"
+
+
+@defence((LINK, "self._talk is not None and (self._offers.job_count or self._outbox)", "False"))
+async def test_a_worker_that_unregisters_takes_nothing_more_and_tells_how_its_jobs_end(
+    registry: Scripted, register: Register
+) -> None:
+    worker = register()
+    caller = await first(registry)
+    await caller.give("j1", {"do": "wait"})
+    await caller.heard("job_update", job_id="j1", status="running")
+    async with worker.client() as client:
+        assert "after 1 job" in (await client.request("DELETE", "/link"))["why"]
+        await caller.heard("status_update", status="draining")
+        assert (await caller.offer("j2"))["error"] == "draining: the worker unregisters"
+        await client.end_job("j1")
+        await caller.heard("job_update", job_id="j1", status="cancelled")
+        await caller.gone.wait()
+        assert caller.said[-1]["status"] == "offline"
+        await until(client, lambda state: state.link.state == "local")
+        await client.request("POST", "/link")
+        assert (await registry.caller(2)).said[0]["worker_id"] == "w-1"
+        assert (await registry.callers[1].offer("j3"))["available"]
+
+
+@defence((LINK, "            await asyncio.wait([before])\n", "            pass\n"))
+async def test_unregistering_and_registering_in_one_breath_leaves_a_link_that_works(
+    registry: Scripted, register: Register
+) -> None:
+    worker = register()
+    await first(registry)
+    async with worker.client() as client:
+        for number in range(2, 6):
+            await client.request("DELETE", "/link")
+            await client.request("POST", "/link")
+            caller = await registry.caller(number)
+        await caller.give("j1", {"do": "return"})
+        await caller.heard("job_update", job_id="j1", status="completed")
+
+
+async def test_a_password_in_the_address_and_a_token_do_not_meet(registry: Scripted, register: Register) -> None:
+    worker = register(url=f"ws://me:pass-word@127.0.0.1:{registry.port}")
+    caller = await first(registry)
+    assert caller.headers["Authorization"] == f"Bearer {TOKEN}"
+    async with worker.client() as client:
+        assert "pass-word" not in json.dumps(await client.request("GET", "/stats"))
+
+
+async def test_a_proxy_of_the_environment_does_not_stand_between_two_on_this_machine(
+    registry: Scripted, register: Register
+) -> None:
+    register(HTTP_PROXY="http://127.0.0.1:1", http_proxy="http://127.0.0.1:1")
+    await first(registry)

@@ -81,7 +81,7 @@ async def test_fault_J3_a_registry_that_accepts_and_says_nothing_is_given_up(
 ) -> None:
     monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
     registry.answer = lambda register: None
-    async with asyncio.timeout(WAIT_S), session() as http:
+    async with asyncio.timeout(WAIT_S), session(loopback=True) as http:
         with pytest.raises(LinkTrouble, match="did not answer to `register` within"):
             await dial(http, Registry(registry.url, None, False), wire.Register(agent_name="a"))
 
@@ -100,6 +100,6 @@ async def test_fault_J3_a_host_that_accepts_and_never_answers_is_given_up(
     monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts, and nobody reads
         url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
-        async with asyncio.timeout(WAIT_S), session() as http:
+        async with asyncio.timeout(WAIT_S), session(loopback=True) as http:
             with pytest.raises(LinkTrouble, match="did not answer within"):
                 await dial(http, Registry(url, None, False), wire.Register(agent_name="a"))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from workbench.backend.trouble import LinkTrouble, by_status
 from workbench.model import wire
@@ -46,7 +47,7 @@ async def dial(http: aiohttp.ClientSession, registry: Registry, register: wire.R
         socket = await _open(http, where, registry)
     except aiohttp.ClientConnectorCertificateError as error:
         raise LinkTrouble(f"{shown(registry.url)}: {error.certificate_error}; name its CA in SSL_CERT_FILE") from None
-    except aiohttp.ClientError as error:
+    except (aiohttp.ClientError, ValueError) as error:  # the latter of an address that cannot be one
         raise LinkTrouble(f"{shown(registry.url)}: {_words(error)}") from None
     except TimeoutError:
         raise LinkTrouble(f"{shown(registry.url)} did not answer within {CONNECT_S:g} s") from None
@@ -65,11 +66,11 @@ async def dial(http: aiohttp.ClientSession, registry: Registry, register: wire.R
         raise
 
 
-def session() -> aiohttp.ClientSession:
-    """Connections for a link; proxies of the environment hold, redirects are not followed."""
+def session(*, loopback: bool) -> aiohttp.ClientSession:
+    """Connections for a link. Redirects are not followed; proxies of the environment hold, but not on this machine."""
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_no_redirect)
-    return aiohttp.ClientSession(trust_env=True, trace_configs=[trace])
+    return aiohttp.ClientSession(trust_env=not loopback, trace_configs=[trace])
 
 
 async def _no_redirect(_: aiohttp.ClientSession, __: SimpleNamespace, params: Any) -> None:
@@ -83,10 +84,11 @@ async def _where(http: aiohttp.ClientSession, registry: Registry) -> str:
         return registry.url
     url = registry.url.rstrip("/") + wire.INIT_CONFIG_PATH
     headers = {"Authorization": registry.token} if registry.token else {}
-    async with http.post(url, headers=headers, timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as answer:
+    limit = aiohttp.ClientTimeout(total=CONNECT_S)
+    async with http.post(_address(url, registry), headers=headers, timeout=limit) as answer:
         if answer.status != 200:
             raise by_status(answer.status, shown(url), registry.rereads_token)
-        found = _registry_url(await answer.content.read(MOST_ANSWER))
+        found = _registry_url(await _read(answer))
     if not found.startswith(("ws://", "wss://")):
         raise LinkTrouble(f"{shown(url)} names no ws:// or wss:// address")
     host = urlsplit(found).hostname or ""
@@ -94,6 +96,20 @@ async def _where(http: aiohttp.ClientSession, registry: Registry) -> str:
         plain = f"{shown(url)} names {shown(found)}, where the token would travel in clear"
         raise LinkTrouble(f"{plain}; if that is meant, set registry_url to it")
     return found
+
+
+def _address(url: str, registry: Registry) -> URL:
+    """Without a user's name where a token is brought: there is one header for both."""
+    return URL(url).with_user(None) if registry.token else URL(url)
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    raw = b""
+    async for piece in answer.content.iter_chunked(8192):
+        raw += piece
+        if len(raw) > MOST_ANSWER:
+            raise LinkTrouble(f"the API's answer is larger than {MOST_ANSWER // 1024} KB")
+    return raw
 
 
 def _registry_url(raw: bytes) -> str:
@@ -110,7 +126,7 @@ async def _open(http: aiohttp.ClientSession, where: str, registry: Registry) -> 
     try:
         async with asyncio.timeout(CONNECT_S):
             return await http.ws_connect(
-                url, headers=headers, autoping=False, max_msg_size=wire.MOST_BYTES,
+                _address(url, registry), headers=headers, autoping=False, max_msg_size=wire.MOST_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
             )  # fmt: skip
     except aiohttp.WSServerHandshakeError as error:

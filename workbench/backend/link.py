@@ -4,6 +4,8 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
+from typing import Literal
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -16,6 +18,7 @@ from workbench.backend.trouble import LinkTrouble, RegistryRefused
 from workbench.model import events as ev
 from workbench.model import wire
 from workbench.model.errors import UsageError
+from workbench.model.hosts import is_loopback
 from workbench.model.options import Options
 from workbench.model.text import plural
 from workbench.supervisor.worker import Supervisor
@@ -50,6 +53,9 @@ class Link:
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._told.set()
         self._registered_with: tuple[int, float] = (0, 0.0)
+        self._leaving = False
+        self._ending: asyncio.Task[None] | None = None  # a connection that is being closed
+        self._last_words: asyncio.Task[None] | None = None
         self._url = self._worker_id = ""
         supervisor.listeners.append(self._heard)
 
@@ -61,19 +67,29 @@ class Link:
         Raises:
             UsageError: there is no token, or none that can be read.
         """
+        self._leaving = self._offers.closed = False
         if self._task is None or self._task.done():
-            self._registry()
+            at_home = is_loopback(urlsplit(self._registry().url).hostname or "")
             self._retry.start_again()
-            self._task = asyncio.ensure_future(self._run())
+            self._task = asyncio.ensure_future(self._run(at_home, self._ending))
             self._task.add_done_callback(self._ended)
+        elif self._talk is not None:
+            self._tell("connected", f"registered as {self._worker_id}")
+            self._talk.tell(status=True)
         else:
             self._wake.set()
 
     def disconnect(self) -> None:
-        """Take no jobs from there any more; those that run go on, and the next connection tells how they ended."""
+        """Take no jobs from there any more. Those that run go on; while the link is up it stays so until their ends are
+        told, else the next connection tells them."""
+        if self._talk is not None and (self._offers.job_count or self._outbox):
+            self._leaving = self._offers.closed = True
+            self._tell("connected", f"unregistering, after {plural(self._offers.job_count, 'job')}")
+            self._talk.tell(status=True)
+            return
         if self._task is not None:
             self._task.cancel()
-            self._task = None
+            self._ending, self._task = self._task, None
         self._tell("local", DISCONNECTED)
 
     async def close(self) -> None:
@@ -85,18 +101,23 @@ class Link:
                 self._talk.finish("leave")
                 await _within(LEAVE_S, asyncio.shield(self._task))
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        last = [task for task in (self._task, self._ending, self._last_words) if task is not None]
+        await asyncio.gather(*last, return_exceptions=True)
         if self._outbox:
             left = f"{plural(len(self._outbox), 'update')} of jobs could not be told to the registry"
             self._supervisor.logs.note("ERROR", f"{left} before the worker left")
 
     # --- inside ---------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
+    async def _run(self, at_home: bool, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.wait([before])
         try:
-            async with session() as http:
+            async with session(loopback=at_home) as http:
                 while await self._once(http):
                     pass
+            if self._leaving:
+                self._tell("local", DISCONNECTED)
         except RegistryRefused as refused:
             self._tell("failed", str(refused), attempt=self._retry.failures)
             self._gave_up(refused)
@@ -162,15 +183,27 @@ class Link:
             return
         now = self._options.max_processes, self._options.load_threshold
         if isinstance(event, ev.OptionsChanged) and now != self._registered_with:
-            self._talk.finish("anew")  # the registry knows these by `register` only
+            self._finish_when_told("anew")  # the registry knows these by `register` only
         elif news or isinstance(event, ev.AdmissionChanged):
             self._talk.tell(status=True)
+        if self._leaving and not self._offers.job_count:
+            self._finish_when_told("leave")
+
+    def _finish_when_told(self, end: Literal["leave", "anew"]) -> None:
+        """Close the connection as soon as the registry knows everything: nothing need be told twice."""
+        if self._last_words is None or self._last_words.done():
+            self._last_words = asyncio.ensure_future(self._finish(end))
+
+    async def _finish(self, end: Literal["leave", "anew"]) -> None:
+        await _within(LAST_WORDS_S, self._told.wait())
+        if self._talk is not None:
+            self._talk.finish(end)
 
     def _status(self) -> wire.StatusUpdate:
         state = self._supervisor.state
         return wire.StatusUpdate(
             worker_id=self._worker_id, agent_name=self._options.agent_id,
-            status="available" if state.worker.status in TAKES_JOBS else "draining",
+            status="available" if state.worker.status in TAKES_JOBS and not self._leaving else "draining",
             load=state.load.load or 0.0, job_count=self._offers.job_count,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ class Offers:
 
     def __init__(self, supervisor: Supervisor, outbox: Outbox) -> None:
         self._supervisor, self._outbox = supervisor, outbox
+        self.closed = False  # the worker unregisters
         self._jobs: dict[str, Job] = {}  # those that a registry gave and that have not ended
         self._ends: OrderedDict[str, wire.JobUpdate] = OrderedDict()
 
@@ -33,6 +34,8 @@ class Offers:
     def offered(self, offer: wire.AvailabilityRequest) -> wire.AvailabilityResponse:
         """Keep a slot for the job, or say why not."""
         why = self._unfit(offer.job_id, offer.room_id, offer.agent_name)
+        if self.closed:
+            why = "draining: the worker unregisters"
         if why is None and self._known(offer.job_id) is not None:
             why = "this worker has had that job already"
         if why is None and offer.job_id not in self._supervisor.core.reservations:

@@ -58,7 +58,7 @@ class Metrics:
                 self._reload_s.observe(event.took_ms / 1e3)
             case ev.ReloadFailed():
                 self._reloads.labels("failed").inc()
-            case ev.LinkChanged() if event.attempt:
+            case ev.LinkChanged() if event.state == "connecting" and event.attempt:
                 self._retries.inc()
 
     def text(self) -> bytes:

@@ -51,8 +51,23 @@ def words_of(event: ev.Event, state: State) -> tuple[str, str] | None:
             return "WARNING", f"late: {event.id}: {event.text}"
         case ev.DrainStarted():
             return "WARNING", f"draining: {event.why}; {plural(len(state.active_jobs()), 'job')} left"
+        case ev.LinkChanged() | ev.LinkMessageDropped() | ev.SlotReleased():
+            return _of_the_registry(event, state)
         case ev.Noted():
             return event.level, event.text
+        case _:
+            return None
+
+
+def _of_the_registry(event: ev.Event, state: State) -> tuple[str, str] | None:
+    match event:
+        case ev.LinkChanged() if event.state == "connected":
+            return "INFO", f"registry: {event.why} at {event.url}"
+        case ev.LinkMessageDropped():
+            count = state.counters["link_messages_dropped"]
+            return ("WARNING", f"registry: message {count} dropped: {event.why}") if count.bit_count() == 1 else None
+        case ev.SlotReleased() if event.why == "expired":
+            return "WARNING", f"registry: {event.id} was accepted, but never assigned; its slot is free again"
         case _:
             return None
 
