@@ -9,9 +9,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-import trustme
 
 from tests.registry.scripted import Api, Scripted, serving, session
+from tests.tls import CA, CERTIFICATE, KEY
 from workbench.registry.gate import Gate
 
 TOKEN = "a-token-of-the-registry"
@@ -217,13 +217,10 @@ async def test_a_dispatch_that_is_not_right(body: Any, words: str) -> None:
         assert words in answer["error"]
 
 
-async def test_tls(start_registry: Any, tmp_path: Path) -> None:
-    ca = trustme.CA()
-    ca.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
-    registry = start_registry("--tls-cert", str(tmp_path / "both.pem"), "--tls-key", str(tmp_path / "both.pem"))
+async def test_tls(start_registry: Any) -> None:
+    registry = start_registry("--tls-cert", str(CERTIFICATE), "--tls-key", str(KEY))
     assert registry.url.startswith("https://")
-    trusting = ssl.create_default_context()
-    ca.configure_trust(trusting)
+    trusting = ssl.create_default_context(cafile=str(CA))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as http:
         api = Api(registry.url, http)
         status, answer = await api.call("POST", "/v2/agent/init-config")
