@@ -280,3 +280,17 @@ async def test_what_a_worker_said_last_is_heard_although_its_connection_is_gone(
         worker.socket._response.connection.transport.close()  # type: ignore[union-attr]
         await at.api.until(lambda state: not state["registry"]["jobs_active"], "all have ended")
         assert at.service.core.desk.ends == {("completed", "returned"): 200}
+
+
+async def test_a_worker_gets_nothing_before_it_has_told_what_it_has() -> None:
+    async with serving() as at:
+        worker = Scripted(at.url)
+        status, worker.status = worker.status, _nothing  # type: ignore[method-assign]
+        await worker.open(at.http)
+        assert [w["status"] for w in await at.api.workers()] == ["joining"]
+        assert (await at.api.dispatch())[1]["message"] == "No workers available"
+        waiting = asyncio.ensure_future(at.api.dispatch(wait=60))
+        await at.api.until(lambda state: state["registry"]["queue"], "it waits")
+        await status()
+        assert (await waiting)[0] == 200
+        await worker.close()

@@ -29,32 +29,26 @@ def _installed() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not _installed(), reason="the VideoSDK SDK is not installed")
+TLS = ("--tls-cert", str(CERTIFICATE), "--tls-key", str(KEY))
 BOT = Path(__file__).parent / "agents" / "registered.py"
 
 
-class Tls:
-    """Certificates of a CA that is trusted here only."""
-
-    def __init__(self) -> None:
-        self.authority = CA
-        self.flags = ("--tls-cert", str(CERTIFICATE), "--tls-key", str(KEY))
-
-    @contextlib.asynccontextmanager
-    async def api(self, url: str) -> AsyncIterator[Api]:
-        """The routes of a registry with this certificate."""
-        trusting = ssl.create_default_context(cafile=str(self.authority))
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting, limit=0)) as http:
-            yield Api(url, http)
+@contextlib.asynccontextmanager
+async def _api(url: str) -> AsyncIterator[Api]:
+    """The routes of a registry with the tests' certificate."""
+    trusting = ssl.create_default_context(cafile=str(CA))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting, limit=0)) as http:
+        yield Api(url, http)
 
 
 class Bot:
     """The agent's process."""
 
-    def __init__(self, folder: Path, tls: Tls, url: str) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.ledger, self.log = folder / "ledger", folder / "bot.log"
         environment = child_environment(
             REGISTRY=url.removeprefix("https://"), PORT=str(free_port()), LEDGER=str(self.ledger),
-            SSL_CERT_FILE=str(tls.authority), VIDEOSDK_AUTH_TOKEN="any-token-of-ours",
+            SSL_CERT_FILE=str(CA), VIDEOSDK_AUTH_TOKEN="any-token-of-ours",
         )  # fmt: skip
         with self.log.open("w") as log:
             self.process = subprocess.Popen([sys.executable, str(BOT)], stdout=log, stderr=log, env=environment)
@@ -66,17 +60,12 @@ class Bot:
 
 
 @pytest.fixture
-def tls() -> Tls:
-    return Tls()
-
-
-@pytest.fixture
-def start_bot(tmp_path: Path, tls: Tls) -> Iterator[Callable[[str], Bot]]:
+def start_bot(tmp_path: Path) -> Iterator[Callable[[str], Bot]]:
     """Start the agent; afterwards it is gone."""
     started: list[Bot] = []
 
     def start(url: str) -> Bot:
-        started.append(Bot(tmp_path, tls, url))
+        started.append(Bot(tmp_path, url))
         return started[-1]
 
     yield start
@@ -97,9 +86,9 @@ async def _joined(api: Api, bot: Bot) -> dict[str, Any]:
     return dict(worker)
 
 
-async def test_its_jobs_from_first_to_last(start_registry: Any, tls: Tls, start_bot: Any) -> None:  # noqa: F811
-    registry = start_registry(*tls.flags)
-    async with tls.api(registry.url) as api:
+async def test_its_jobs_from_first_to_last(start_registry: Any, start_bot: Any) -> None:  # noqa: F811
+    registry = start_registry(*TLS)
+    async with _api(registry.url) as api:
         bot = start_bot(registry.url)
         worker = await _joined(api, bot)
         assert (worker["kind"], worker["max_processes"], worker["agent_name"]) == ("videosdk", 2, "Registered")
@@ -132,18 +121,18 @@ async def test_its_jobs_from_first_to_last(start_registry: Any, tls: Tls, start_
 
 
 async def test_a_job_outlives_the_registry_and_a_dead_process_is_suspected(
-    start_registry: Any, tls: Tls, start_bot: Any  # noqa: F811
+    start_registry: Any, start_bot: Any  # noqa: F811
 ) -> None:  # fmt: skip
     port = str(free_port())
-    first = start_registry(*tls.flags, "--port", port)
-    async with tls.api(first.url) as api:
+    first = start_registry(*TLS, "--port", port)
+    async with _api(first.url) as api:
         bot = start_bot(first.url)
         worker = await _joined(api, bot)
         job = await api.given("Registered", room="outlives", metadata={"seconds": 6})
         await asyncio.to_thread(wait_until, lambda: "outlives" in bot.wrote("start"), "it runs")
         first.process.kill()
         await asyncio.to_thread(first.process.wait)
-        second = await asyncio.to_thread(start_registry, *tls.flags, "--port", port)
+        second = await asyncio.to_thread(start_registry, *TLS, "--port", port)
         assert second.url == first.url
         assert (await _joined(api, bot))["id"] == worker["id"]
         ended = await api.until_job(job, "completed")

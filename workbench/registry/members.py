@@ -13,6 +13,7 @@ MOST_WORKERS = 10_000
 MOST_SLOTS = 100_000  # of one worker
 LONGEST_NAME = 200
 STATUSES = frozenset({"available", "draining", "offline"})
+LEAVING = frozenset({"draining", "offline"})
 LEAK_UPDATES = 2  # status updates in a row with too many jobs
 
 
@@ -77,7 +78,7 @@ class Members:
                 desk.touch(job)
         left = f"; {plural(len(worker.jobs), 'job')} unknown" if worker.jobs else ""
         desk.say("WARNING" if worker.jobs else "INFO", f"worker {worker.id}: link down: {why}{left}")
-        if worker.jobs or worker.strays or worker.status == "available":
+        if worker.jobs or worker.strays or worker.status not in LEAVING:
             desk.after(desk.limits.grace_s, "grace", worker.id, worker.gone)
             desk.touch(worker)
         else:
@@ -129,7 +130,8 @@ class Members:
         worker.max_processes = max(0, min(1 if message.max_processes is None else message.max_processes, MOST_SLOTS))
         worker.load_threshold = _finite(message.load_threshold)
         worker.find_room()
-        worker.status, worker.load, worker.job_count = "available", None, None
+        worker.status = "available" if worker.reported else "joining"
+        worker.load = worker.job_count = None
         worker.hidden = worker.excess = 0
         worker.closed_until = -NEVER
         worker.strays.clear()  # told again, where they still run

@@ -112,6 +112,7 @@ class Worker:
     """A worker, also one whose link is down for the moment.
 
     Attributes:
+        status: `joining` (it has not told yet which jobs it has), `available`, `draining` or `offline`.
         ours: it keeps its word (see `model.wire`); others are VideoSDK's own.
         link: the number of its connection; None while it has none.
         room: jobs that it takes at once.
