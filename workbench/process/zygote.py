@@ -23,11 +23,11 @@ from workbench.process import descriptors, evidence, leftovers, lifeline, mark, 
 from workbench.process.base import Base, libraries
 from workbench.process.beats import Beats
 from workbench.process.forking import fork_twice
+from workbench.process.standing import Standing
 from workbench.process.wire import BEATS_FD, CONTROL_FD, LIFELINE_FD, RECORDS_FD
 
 MAX_REQUEST = 1 << 20
 MAX_FILES_BYTES = 100 * 1024  # what is told travels in one message, and those are bounded by the kernel
-SLOW_IMPORT_S = 2.0
 
 
 class Zygote:
@@ -42,6 +42,7 @@ class Zygote:
         self.root = self.main = ""
         self.supervisor, _ = mark.parse(os.environ.get(mark.NAME, ""))
         self.stamp = mark.Stamp()
+        self.standing: Standing | None = None
 
     def run(self) -> NoReturn:
         """Load, report, serve."""
@@ -59,17 +60,20 @@ class Zygote:
             self.fds_before = evidence.open_fds()
             jobs.set_host(self)
             with open(RECORDS_FD, "wb", closefd=False, buffering=0) as pipe:
-                faulthandler.enable(file=pipe)
-                faulthandler.dump_traceback_later(SLOW_IMPORT_S, repeat=True, file=pipe)
+                faulthandler.enable(file=pipe, all_threads=False)  # not the one that watches
+                self.standing = Standing(RECORDS_FD)
                 agent = loading.execute(target)
         except BaseException as error:  # SystemExit and KeyboardInterrupt of the file are its failure to load
-            faulthandler.cancel_dump_traceback_later()
+            if self.standing is not None:
+                self.standing.stop()
             self._fail(error)
         self.take(agent)
 
     def take(self, job: jobs.WorkerJob) -> NoReturn:
         """The agent is here: say so, and serve."""
-        faulthandler.cancel_dump_traceback_later()
+        if self.standing is not None:
+            self.standing.stop()
+            faulthandler.enable(file=RECORDS_FD)
         jobs.set_host(None)
         against = evidence.against_fork(self.fds_before)
         files, kept = _project_files(self.root), -1

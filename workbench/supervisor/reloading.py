@@ -18,7 +18,7 @@ from workbench.supervisor.generations import Generation, Loader
 from workbench.supervisor.hearing import log_records
 from workbench.supervisor.logs import Source
 from workbench.supervisor.shell import Shell
-from workbench.supervisor.words import IMPORTING, telling_line, without_scaffold
+from workbench.supervisor.words import telling_line, without_scaffold
 
 
 class Reloading:
@@ -167,8 +167,7 @@ class Reloading:
             logs.add(source, "INFO", "stdout", lines)
             return
         if dump := log_records(logs, source, lines, 0):
-            told = [line for line in without_scaffold(dump) if IMPORTING not in line]
-            logs.add(source, "WARNING", "stack", told)
+            logs.add(source, "WARNING", "stack", without_scaffold(dump))
 
     # --- steps ----------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from workbench.model.state import State
 from workbench.model.text import plural
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-IMPORTING = b'"<frozen importlib'  # how Python imports: of no use to whoever waits for what it imports
 OUR_FRAME = f'  File "{OURS}{os.sep}'.encode()
 MOST_NAMES = 3
 GROWN_MB = 20.0
