@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -27,10 +26,13 @@ WAIT_S = float(os.environ.get("TEST_WAIT_S", "60"))  # a bound on hanging, never
 
 
 def child_environment(**more: str) -> dict[str, str]:
-    """The environment of a user's machine: without this machine's Python switches."""
+    """The environment of a user's machine: without this machine's Python switches.
+
+    No test speaks TLS, but aiohttp reads every certificate there is when it is imported: a sixth of a worker's start.
+    """
     left_out = ("PYTHONUN", "PYTHONDONT", "WORKBENCH_", "COLUMNS", "LINES", "PYTEST_")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
-    return {**clean, **more}
+    return {**clean, "SSL_CERT_FILE": os.devnull, **more}
 
 
 def wait_until(check: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
@@ -44,12 +46,12 @@ def wait_until(check: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -
 
 def tagged(tag: str, variable: str = "TEST_TAG") -> list[int]:
     """Every living process whose environment carries `tag`."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(variable) == tag:
-                found.append(process.pid)
-    return found
+    found, mark = [], f"{variable}={tag}".encode()
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+            if mark in file.read().split(b"\0"):  # a zombie has none
+                found.append(int(name))
+    return sorted(found)
 
 
 def kill_tagged(tag: str, variable: str = "TEST_TAG") -> list[int]:
@@ -92,9 +94,9 @@ class Worker:
         return (self.folder / "stderr").read_text()
 
 
-@pytest.fixture
-def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    """Start workers; afterwards none of their processes may be left."""
+@contextlib.contextmanager
+def workers_in(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start workers below a folder; afterwards none of their processes may be left."""
     started: list[Worker] = []
 
     def start(agent: str | Path, *flags: str, wait: bool = True, stderr: str = "", **environment: str) -> Worker:
@@ -123,6 +125,20 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     problems = [problem for worker in started for problem in _end(worker)]
     if problems:
         pytest.fail("\n".join(problems))
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start workers; after the test none of their processes may be left."""
+    with workers_in(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A worker of `ledger.py` for all tests of a module that only ask, or are refused: each must leave it as it was."""
+    with workers_in(tmp_path_factory.mktemp("one")) as start:
+        yield start("ledger.py")
 
 
 def _end(worker: Worker) -> Iterator[str]:

@@ -24,7 +24,7 @@ async def test_options_are_set_for_a_time_and_for_good_and_taken_back(start_work
     async with worker.client() as client:
         await until_ready(client)
         await begin(client, worker, "wait")
-        run = await set_(worker, "max_processes=1", "job-timeout=60", "--for", "2s")
+        run = await set_(worker, "max_processes=1", "job-timeout=60", "--for", "5s")  # longer than a command
         assert (run.returncode, run.stderr) == (0, "")
         first, second = run.stdout.splitlines()
         assert first.startswith("max_processes  2 -> 1  now, until ")

@@ -181,10 +181,9 @@ def worker_started_no_job(worker: Worker) -> bool:
     ],
 )
 async def test_a_wrong_request_gets_an_error_in_words(
-    start_worker: Any, method: str, path: str, body: Any, status: int
+    one_worker: Worker, method: str, path: str, body: Any, status: int
 ) -> None:
-    worker = start_worker("ledger.py")
-    async with worker.client() as client:
+    async with one_worker.client() as client:
         with pytest.raises(Exception) as refused:
             await client.request(method, path, body)
         assert refused.value.status == status  # type: ignore[attr-defined]

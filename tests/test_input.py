@@ -286,29 +286,26 @@ def test_a_job_that_nests_deep_does_not_spoil_the_answers_for_others(start_worke
         assert wire.send_json("GET", "/stats", b"")[0] == 200
 
 
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        b"\x00\x01\x02\r\n\r\n",
-        b"GET\r\n\r\n",
-        b"\x1b[31mGET / HTTP/1.1\r\n\r\n",
-        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
-        b"Content-Length: 2\r\nConnection: close\r\n\r\n{}",
-    ],
-    ids=lambda request: repr(request[:30]),
-)
-def test_a_malformed_request_is_refused_and_leaves_no_trace_in_the_log(
-    start_worker: Callable[..., Worker], request_bytes: bytes
-) -> None:
+MALFORMED = [
+    b"\x00\x01\x02\r\n\r\n",
+    b"GET\r\n\r\n",
+    b"\x1b[31mGET / HTTP/1.1\r\n\r\n",
+    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
+    b"Content-Length: 2\r\nConnection: close\r\n\r\n{}",
+]
+
+
+def test_a_malformed_request_is_refused_and_leaves_no_trace_in_the_log(start_worker: Callable[..., Worker]) -> None:
     worker = start_worker("ledger.py")
-    with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(WAIT_S)
-        line.connect(worker.socket)
-        line.sendall(request_bytes)
-        assert line.recv(4096).split(b" ")[1] == b"400"
+    for request in MALFORMED:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(WAIT_S)
+            line.connect(worker.socket)
+            line.sendall(request)
+            assert line.recv(4096).split(b" ")[1] == b"400", request[:30]
     wait_until(lambda: _ready(worker), "it takes jobs")
     worker.process.send_signal(signal.SIGTERM)
     worker.ended()

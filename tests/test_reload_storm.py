@@ -66,7 +66,8 @@ DAMAGES = (
 )  # fmt: skip
 ENDS = {"return": ("completed", "returned"), "raise": ("failed", "raised"), "leave": ("failed", "exited")}
 FLAGS = ("--reload", "--load-threshold", "inf", "--max-processes", "8", "--num-idle-processes", "2")
-ROUNDS, JOBS_PER_ROUND = 25, 40
+ROUNDS, JOBS_PER_ROUND = 25, 40  # a thousand jobs, fifty broken saves; with layers, which only load otherwise, fewer
+ROUNDS_LAYERED = 11  # as in the other, the last one is good
 HANDS = 10  # who ask for a job at once: two more than may run, so that some are refused
 
 
@@ -223,15 +224,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         "if not self._waits_for_save:",
     )
 )
-@pytest.mark.parametrize("flags", [(), ("--layers",)], ids=["plain", "layers"])
+@pytest.mark.parametrize(("rounds", "flags"), [(ROUNDS, ()), (ROUNDS_LAYERED, ("--layers",))], ids=["plain", "layers"])
 async def test_fault_G10_no_job_is_lost_or_runs_two_versions_in_a_storm_of_good_and_broken_saves(
-    start_worker: Any, project: Project, flags: tuple[str, ...]
+    start_worker: Any, project: Project, rounds: int, flags: tuple[str, ...]
 ) -> None:
     worker = start_worker(project.agent, *FLAGS, *flags)
     async with worker.client() as client, asyncio.timeout(4 * WAIT_S), tallied(client) as tally:
         await until_ready(client)
         storm = Storm(client, tally, project, random.Random("jobs"))
-        for number in range(ROUNDS):
+        for number in range(rounds):
             await storm.round(number)
             if number % 2:
                 await tally.until(lambda: tally.state.reload.problem is not None)
@@ -254,10 +255,10 @@ async def test_fault_G10_no_job_is_lost_or_runs_two_versions_in_a_storm_of_good_
     for job_id, generation in tally.generation.items():
         assert generation is not None
         assert generation >= storm.least[job_id], "new code served, and a new job ran on old code"
-    assert len(storm.asked) > ROUNDS * JOBS_PER_ROUND
-    assert project.number - len(project.broken) > len(project.broken) >= 50
+    assert len(storm.asked) > rounds * JOBS_PER_ROUND
+    assert project.number - len(project.broken) > len(project.broken) >= 2 * rounds
     assert storm.refused
-    assert len(tally.served) > 10
+    assert len(tally.served) > rounds * 2 // 5
     assert tally.failed
     assert "a bug of ours" not in worker.output()
 

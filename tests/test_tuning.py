@@ -167,16 +167,17 @@ async def test_live_changes_are_taken_back_all_or_none(start_worker: Any) -> Non
         assert "options taken back: max_processes 6 -> 2 (--max-processes), num_idle" in (await told(client))[-1]
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "x", "86401", "1e400", ""])
-async def test_a_time_that_cannot_be_changes_nothing(start_worker: Any, given: str) -> None:
+async def test_a_time_that_cannot_be_changes_nothing(start_worker: Any) -> None:
     worker = start_worker(AGENT)
     async with worker.client() as client:
         await until_ready(client)
-        with pytest.raises(ClientError, match="for_s must be a number") as refusal:
-            await client.request("PATCH", f"/options?for_s={given}", {"max_processes": 2})
-        assert refusal.value.status == 400
-        assert await values(client, "max_processes") == [5]
+        for given in ("0", "-1", "nan", "inf", "x", "86401", "1e400", ""):
+            with pytest.raises(ClientError, match="for_s must be a number") as refusal:
+                await client.request("PATCH", f"/options?for_s={given}", {"max_processes": 2})
+            assert refusal.value.status == 400, given
+            assert await values(client, "max_processes") == [5], given
         await client.set_options({"max_processes": 2}, 86_400)
+        assert await values(client, "max_processes") == [2]
 
 
 async def test_what_a_screen_that_died_has_changed_for_a_time_falls_back_all_the_same(start_worker: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from textual.css.stylesheet import Stylesheet
 
 from tests.conftest import tagged
 from tests.tui.terminal import Terminal
@@ -27,6 +28,22 @@ def pinned_zone() -> Iterator[None]:
         time.tzset()
         yield
     time.tzset()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sheets_parsed_once() -> Iterator[None]:
+    """Each app parses the same sheet with the same colours, twice; nobody changes rules once they are parsed."""
+    parse, known = Stylesheet._parse_rules, {}
+
+    def parse_once(sheet: Stylesheet, *given: Any, **more: Any) -> Any:
+        key = (frozenset(sheet._variables.items()), given, frozenset(more.items()))
+        if key not in known:
+            known[key] = parse(sheet, *given, **more)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
 
 
 def open_files() -> dict[str, str]:

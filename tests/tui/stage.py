@@ -1,12 +1,14 @@
 """The app over a scripted source: keys in, screen text out, and events to wait for instead of sleeps."""
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from textual._context import visible_screen_stack
-from textual.events import Callback
+from textual.events import Callback, Key
+from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -60,6 +62,31 @@ def screen_strips(app: WorkbenchApp) -> list[Strip]:
     """Everything that would be painted on an empty terminal."""
     visible_screen_stack.set(app._background_screens)
     return app.screen._compositor.render_strips()
+
+
+async def quiet() -> None:
+    """Until nothing on this loop can run: each task waits for time, for another thread or process, or for a message.
+
+    A pilot's own wait asks every widget, and sleeps until the process has used no processor for 20 ms.
+    """
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+    await asyncio.sleep(0)
+    while ready:
+        await asyncio.sleep(0)
+
+
+def pressed(key: str, app: WorkbenchApp) -> Key:
+    """The event of a key, as a driver would send it."""
+    if len(key) == 1 and not key.isalnum():
+        key = _character_to_key(key)
+    name = REPLACED_KEYS.get(key, key)
+    try:
+        letter = unicodedata.lookup(_get_unicode_name_from_key(name))
+    except KeyError:
+        letter = key if len(key) == 1 else None
+    event = Key(key, letter)
+    event.set_sender(app)
+    return event
 
 
 class Stage:
@@ -118,9 +145,9 @@ class Stage:
         while screen is not self.app.screen or self._heard.is_set() or self._undrawn(screen):
             self._heard.clear()
             screen = self.app.screen
-            await self.pilot._wait_for_screen()
+            await quiet()
             screen._on_timer_update()
-            await self.pilot._wait_for_screen()
+            await quiet()
 
     def _undrawn(self, screen: Screen[Any]) -> bool:
         """Whether something is only marked to be laid out or painted soon."""
@@ -147,9 +174,16 @@ class Stage:
     # --- doing ----------------------------------------------------------------------------------
 
     async def press(self, *keys: str) -> None:
-        """Press keys, and let what they mean be handled."""
-        await self.pilot.press(*keys)
+        """Press keys, and let what each means be handled before the next."""
+        for key in keys:
+            await self.press_at_once(key)
+
+    async def press_at_once(self, *keys: str) -> None:
+        """Press keys faster than anything is handled or drawn."""
+        for key in keys:
+            self.app.post_message(pressed(key, self.app))
         await self.settle()
+        await self.until(lambda: self.app._keys.idle or self.app._exit, "the keys have had their effect")
 
     async def type(self, text: str) -> None:
         """Type text into the focused field."""

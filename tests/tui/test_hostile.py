@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 
 from tests.tui.demo_detail import detail, dump
 from tests.tui.demo_state import NOW, OWN_ROOM, beginning, job, message, process, sampled
@@ -17,6 +17,7 @@ from workbench.model.settings import Layers
 from workbench.model.state import State
 from workbench.tui.board import Board
 from workbench.tui.lines import Line
+from workbench.tui.tones import TonedApp
 from workbench.tui.widgets.detail.page import page
 from workbench.tui.widgets.detail.stack import copied
 from workbench.tui.widgets.line_widget import LineWidget
@@ -183,7 +184,7 @@ async def test_what_was_not_cleaned_is_cleaned_where_it_is_painted() -> None:
         def draw(self, board: Board, width: int, height: int) -> list[Line]:
             return [[("a\x1b[2Jb\x07", "plain"), ("\x1b]0;title\x07\r\n\t漢\u202e", "bad"), ("●", "good")]]
 
-    class Shown(App[None]):
+    class Shown(TonedApp[None]):
         def compose(self) -> ComposeResult:
             yield Careless()
 

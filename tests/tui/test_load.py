@@ -94,6 +94,14 @@ async def test_enter_in_a_field_starts_and_esc_leaves_it() -> None:
         assert stage.app.board.load_run.plan == Plan(2, 1000.0, hold_s=0.001)
 
 
+async def test_keys_that_come_before_the_fields_are_made_are_not_lost() -> None:
+    async with staged(Taker()) as stage:
+        with stage.app.batch_update():  # nothing is laid out yet: the pane was never shown
+            await stage.press_at_once("6", "e", "backspace", "backspace", "7")
+        assert stage.app.focused.id == "load-jobs"
+        assert stage.app.focused.value == "7"
+
+
 async def test_what_is_said_and_what_is_left_empty() -> None:
     async with staged(Taker()) as stage:
         await stage.press("6")

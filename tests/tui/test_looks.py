@@ -9,7 +9,9 @@ import pytest
 from textual.color import Color
 from textual.theme import Theme
 
-from tests.tui.stage import Stage, staged
+from tests.tui.demo_state import demo_state, log_lines
+from tests.tui.fakes import FakeSource
+from tests.tui.stage import Stage, screen_strips, staged
 from workbench.tui.plain_signs import _SIGNS, plain
 from workbench.tui.preferences import Preferences, load, preferences_path
 from workbench.tui.theme import DARK, DEFAULTS, LIGHT, MONO, SAFE, THEMES
@@ -170,6 +172,19 @@ async def test_a_choice_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
         await stage.settle()
         assert any(told.startswith("not remembered: ") for told in stage.told)
         assert stage.app.theme == SAFE.name
+
+
+async def test_a_theme_chosen_while_it_runs_looks_as_if_it_had_been_chosen_before() -> None:
+    """Every cell, also those of panes that nothing else repaints."""
+    looks = []
+    for before in (DARK.name, LIGHT.name):
+        source = FakeSource(demo_state(), log_lines())
+        async with staged(source, preferences=Preferences(before)) as stage:
+            await stage.until(lambda: len(stage.logs.store) == 120, "the logs")
+            stage.app.theme = LIGHT.name
+            await stage.settle()
+            looks.append(screen_strips(stage.app))
+    assert looks[0] == looks[1]
 
 
 async def test_a_theme_of_another_version_is_no_trouble() -> None:

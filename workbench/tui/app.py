@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual import events, on
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.filter import NoColor
 from textual.message import Message
@@ -46,6 +46,7 @@ from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
 from workbench.tui.talking import Talking
 from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
+from workbench.tui.tones import TonedApp
 from workbench.tui.tuner import Tuner
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ PIN_WORDS = "pin the selected job to its code; again: let newer code take it"
 Severity = Literal["information", "warning", "error"]
 
 
-class WorkbenchApp(App[ExitReport]):
+class WorkbenchApp(TonedApp[ExitReport]):
     """The TUI over a supervisor.
 
     Args:

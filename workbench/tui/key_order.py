@@ -39,6 +39,11 @@ class KeyOrder:
         self._number = 0
         self._lost: asyncio.TimerHandle | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether every key that was pressed has had its effect."""
+        return self._lost is None
+
     async def take(self, key: Key) -> None:
         """A key was pressed."""
         if self._lost is not None:

@@ -1,6 +1,7 @@
 """The base of every pane that draws itself from spans: only cells that changed are painted again."""
 
 from functools import partial
+from typing import Any
 
 from rich.segment import Segment
 from rich.style import Style
@@ -9,17 +10,18 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from workbench.tui.board import Board
-from workbench.tui.lines import ROW_TONES, TONES, Line, changed_cells, gated
+from workbench.tui.lines import Line, changed_cells, gated
+from workbench.tui.tones import TonedApp
 
 
 class ToneStyles(Widget):
     """Turns spans into strips by the style sheet's tones."""
 
-    COMPONENT_CLASSES = {f"tone--{tone}" for tone in (*TONES, *ROW_TONES)}
+    app: TonedApp[Any]
 
     def tone(self, name: str) -> Style:
         """How the style sheet wants a tone to look, without the background below it."""
-        return self.get_component_rich_style(f"tone--{name}", partial=True) if name else Style.null()
+        return self.app.tone(name) if name else Style.null()
 
     def strip(self, line: Line, row_tone: str = "") -> Strip:
         """A line as a strip of the content's width; a row tone colours it to the end."""

@@ -1,5 +1,6 @@
 """The load pane: bar, fields and what became of the jobs."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -45,10 +46,10 @@ class LoadView(LineWidget, can_focus=True):
         """End it."""
         self.post_message(LoadEndWanted())
 
-    def action_edit(self) -> None:
-        """To the fields."""
-        for field in self.screen.query("#load-jobs"):
-            self.screen.set_focus(field)
+    async def action_edit(self) -> None:
+        """To the fields, also when the key came before they were made."""
+        await self.screen.query_one(LoadPane).make_form()
+        self.screen.set_focus(self.screen.query_one("#load-jobs"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Jobs are poured in once at a time. `x` is always this pane's: else it would end the selected job."""
@@ -62,6 +63,7 @@ class LoadPane(Vertical):
         super().__init__(id=id)
         self._wrong = False  # the bar tells what is wrong in the fields
         self._ran = False
+        self._making = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
         """The parts."""
@@ -70,10 +72,15 @@ class LoadPane(Vertical):
 
     async def on_show(self) -> None:
         """Somebody looks."""
+        await self.make_form()
+
+    async def make_form(self) -> None:
+        """The fields are there from now on."""
         from workbench.tui.widgets.load.form import LoadForm
 
-        if not self.query("#load-form"):
-            await self.mount(LoadForm(id="load-form"), before="#load-view")
+        async with self._making:
+            if not self.query("#load-form"):
+                await self.mount(LoadForm(id="load-form"), before="#load-view")
 
     @property
     def form(self) -> "LoadForm":
