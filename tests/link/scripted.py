@@ -98,6 +98,7 @@ class Scripted:
         self.init_calls: list[dict[str, str]] = []
         self._news = asyncio.Event()
         self._numbers = itertools.count(1)
+        self._transports: set[asyncio.Transport] = set()
         self.port = 0
 
     def _accept(self, register: Message) -> Message | None:
@@ -122,7 +123,12 @@ class Scripted:
                 self._news.clear()
                 await self._news.wait()
 
+    def _seen(self, request: web.Request) -> None:
+        if isinstance(request.transport, asyncio.Transport):
+            self._transports.add(request.transport)
+
     async def _init(self, request: web.Request) -> web.Response:
+        self._seen(request)
         self.init_calls.append(dict(request.headers))
         if self.init_status != 200:
             return web.Response(status=self.init_status, headers={"Location": "http://127.0.0.1:1/"})
@@ -130,6 +136,7 @@ class Scripted:
         return web.json_response({"success": True, "data": {"registryUrl": url}})
 
     async def _agent(self, request: web.Request) -> web.StreamResponse:
+        self._seen(request)
         self.times.append(asyncio.get_running_loop().time())
         self._news.set()
         if self.status != 101:
@@ -171,6 +178,7 @@ class Scripted:
             yield self
         finally:
             await site.stop()
-            for caller in self.callers:
-                caller.reset()
+            for transport in self._transports:
+                transport.abort()  # those of TLS would wait for an answer that no loop would hear any more
             await runner.cleanup()
+            await asyncio.sleep(0.01)

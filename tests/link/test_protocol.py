@@ -1,12 +1,13 @@
 """A worker at a registry, in the words of the VideoSDK protocol: what it says, in which order, and what really runs."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
 from tests.conftest import Worker, wait_until
 from tests.defences import defence
 from tests.link.conftest import TOKEN, first
-from tests.link.scripted import Scripted
+from tests.link.scripted import Caller, Scripted
 from tests.workers import until
 
 Register = Callable[..., Worker]
@@ -146,13 +147,21 @@ async def test_a_worker_that_unregisters_takes_nothing_more_and_tells_how_its_jo
 async def test_unregistering_and_registering_in_one_breath_leaves_a_link_that_works(
     registry: Scripted, register: Register
 ) -> None:
+    deaf = asyncio.Event()
+
+    async def hear_nothing(caller: Caller) -> None:
+        if caller is registry.callers[0]:
+            await deaf.wait()  # it does not even answer that the connection is to be closed
+
+    registry.on_call = hear_nothing
     worker = register()
-    await first(registry)
+    await registry.caller()
     async with worker.client() as client:
-        for number in range(2, 6):
-            await client.request("DELETE", "/link")
-            await client.request("POST", "/link")
-            caller = await registry.caller(number)
+        await client.request("DELETE", "/link")
+        await client.request("POST", "/link")
+        caller = await registry.caller(2)
+        deaf.set()
+        await registry.callers[0].gone.wait()
         await caller.give("j1", {"do": "return"})
         await caller.heard("job_update", job_id="j1", status="completed")
 

@@ -47,4 +47,3 @@ class Outbox:
         """The connection is gone: what was not confirmed is sent again on the next one, in its order."""
         while self._sent:
             self._unsent.appendleft(self._sent.pop()[1])
-        self._ping += 1  # no pong of the old connection may count

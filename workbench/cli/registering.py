@@ -60,5 +60,5 @@ class Registering:
         if self._owned:
             self._supervisor.logs.note("ERROR", f"registry: {refused}")
             return
-        self._supervisor.failure = self._supervisor.failure or refused
-        self._supervisor.drain(f"registry: {refused}", then_exit=True, code=refused.exit_code)
+        self._supervisor.failure = self._supervisor.failure or refused  # its exit code is the worker's
+        self._supervisor.drain(f"registry: {refused}", then_exit=True)

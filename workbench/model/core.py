@@ -321,9 +321,9 @@ class Core:
 
     # --- the worker -----------------------------------------------------------------------------
 
-    def drain(self, why: str, now: Now, *, then_exit: bool, code: int = 0) -> None:
-        """Take no new jobs; with `then_exit` end with `code` after the last one, or cut at `drain_timeout`."""
-        self.closing.drain(why, now, then_exit=then_exit, code=code)
+    def drain(self, why: str, now: Now, *, then_exit: bool) -> None:
+        """Take no new jobs; with `then_exit` end after the last one, or cut at `drain_timeout`."""
+        self.closing.drain(why, now, then_exit=then_exit)
         self._settle(now)
 
     def admit(self, now: Now) -> bool:

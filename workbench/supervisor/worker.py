@@ -317,9 +317,9 @@ class Supervisor:
         self.shell.flush()
         return True
 
-    def drain(self, why: str, *, then_exit: bool = False, code: int = 0) -> None:
-        """Take no new jobs; with `then_exit` end with `code` after the last one."""
-        self.core.drain(why, self.shell.now(), then_exit=then_exit, code=code)
+    def drain(self, why: str, *, then_exit: bool = False) -> None:
+        """Take no new jobs."""
+        self.core.drain(why, self.shell.now(), then_exit=then_exit)
         self.shell.flush()
 
     def admit(self) -> bool:
