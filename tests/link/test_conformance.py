@@ -59,7 +59,7 @@ async def test_the_messages_of_a_worker_are_those_of_the_sdks_worker(registry: S
         await caller.hear(2, "job_update", job_id=scenario)
         assert of_jobs(caller.said[begin:]) == of_jobs(record[scenario])
     statuses = [shape(message) for messages in record.values() for message in messages if "load" in message]
-    status = caller.of("status_update", status="available")[-1]
+    status = (await caller.hear(1, "status_update", status="available", load=0.0))[-1]
     assert shape(status) in statuses
     assert status["load"] == 0
 

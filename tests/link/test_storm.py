@@ -2,23 +2,18 @@
 
 import asyncio
 import random
-import socket
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.conftest import WAIT_S
 from tests.defences import defence
 from tests.link.scripted import Scripted
 from tests.workers import free_port
-from workbench.backend import dial as dialling
-from workbench.backend.dial import Registry, dial, session
+from workbench.backend.dial import Registry
 from workbench.backend.link import Link
 from workbench.backend.retry import Retry
-from workbench.backend.trouble import LinkTrouble
-from workbench.model import wire
 from workbench.model.mask import Mask
 from workbench.model.options import Options
 from workbench.model.state import State
@@ -75,32 +70,3 @@ async def test_fault_J5_a_hundred_workers_come_back_spread_out_when_a_registry_w
         await asyncio.gather(*(link.close() for link in links))
     even = MANY / SPREAD_S
     assert max(bins.values()) <= 1.5 * even, bins
-
-
-async def test_fault_J3_a_registry_that_accepts_and_says_nothing_is_given_up(
-    registry: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
-    registry.answer = lambda register: None
-    async with asyncio.timeout(WAIT_S), session(loopback=True) as http:
-        with pytest.raises(LinkTrouble, match="did not answer to `register` within"):
-            await dial(http, Registry(registry.url, None, False), wire.Register(agent_name="a"))
-
-
-@pytest.mark.parametrize("scheme", ["ws", "http"])
-@defence(
-    (
-        ("workbench/backend/dial.py"),
-        "        async with asyncio.timeout(CONNECT_S):\n            return await http.ws_connect(",
-        "        async with asyncio.timeout(None):\n            return await http.ws_connect(",
-    )
-)
-async def test_fault_J3_a_host_that_accepts_and_never_answers_is_given_up(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts, and nobody reads
-        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
-        async with asyncio.timeout(WAIT_S), session(loopback=True) as http:
-            with pytest.raises(LinkTrouble, match="did not answer within"):
-                await dial(http, Registry(url, None, False), wire.Register(agent_name="a"))

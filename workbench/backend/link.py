@@ -204,8 +204,14 @@ class Link:
         return wire.StatusUpdate(
             worker_id=self._worker_id, agent_name=self._options.agent_id,
             status="available" if state.worker.status in TAKES_JOBS and not self._leaving else "draining",
-            load=state.load.load or 0.0, job_count=self._offers.job_count,
+            load=self._load(), job_count=self._offers.job_count,
         )  # fmt: skip
+
+    def _load(self) -> float:
+        """What the threshold is held against, as of now where that can be told without measuring."""
+        if self._options.load == "jobs":
+            return self._supervisor.core.jobs_load
+        return self._supervisor.state.load.load or 0.0
 
     def _dropped(self, why: str) -> None:
         self._supervisor.publish(ev.LinkMessageDropped(at=time.time(), why=why))
