@@ -306,3 +306,38 @@ async def test_jobs_that_have_ended_keep_no_secrets_and_no_bulk() -> None:
         assert (large["metadata"], large["notes"]) == ({}, ["its metadata of 19.5 KB is not kept after its end"])
         assert small["room_options"] == ["a"]
         assert "a-token-of-the-room" not in repr(at.service.core.desk)
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\nb", "\x1b[31m"])
+async def test_an_agent_with_no_proper_name_is_refused(name: str) -> None:
+    async with serving() as at:
+        await at.worker()
+        worker = await at.worker(agent=name)
+        answer = worker.of("register")[0]
+        assert (answer["success"], "agent_name" in answer["message"]) == (False, True)
+        assert len(await at.api.workers()) == 1
+        assert (await at.api.call("GET", "/metrics"))[0] == 200
+
+
+async def test_words_without_end_are_cut() -> None:
+    async with serving(grace_s=0.1) as at:
+        worker = await at.worker()
+        job, second = await at.api.given(), await at.api.given()
+        await worker.until(lambda: len(worker.running) == 2, "they run")
+        await worker.update(job, "failed", "x" * 500_000)
+        assert len((await at.api.until_job(job, "failed"))["error"]) == 4000
+        await worker.drop()
+        await at.api.until_job(second, "failed")
+        await worker.open(at.http)
+        await worker.update(second, "failed", "x" * 500_000)
+        await worker.update(job, "failed", "x" * 500_000)
+        noted = await at.api.until(lambda state: state["jobs"][job]["notes"], "the late words are noted")
+        assert len(noted[0]) < 600
+
+
+async def test_jobs_that_are_placed_at_once_leave_no_appointments() -> None:
+    async with serving() as at:
+        await at.worker(lasts_s=0.0, room=50)
+        await asyncio.gather(*(at.api.given(wait=3600) for _ in range(50)))
+        await at.api.until(lambda state: not state["registry"]["jobs_active"], "all have ended")
+        assert not [timer for timer in at.service.core.desk.timers if timer[2] == "deadline"]
