@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.defences import defence
 from tests.registry.scripted import Api, Scripted, serving, session
 from tests.tls import CA, CERTIFICATE, KEY
 from workbench.registry.gate import Gate
@@ -92,6 +93,9 @@ async def test_who_does_not_register_is_not_heard() -> None:
         await worker.socket.close()
 
 
+@defence(
+    ("workbench/registry/link.py", "text = text.replace(secret, HIDDEN)", "pass"),
+)
 async def test_no_token_is_shown_anywhere() -> None:
     async with serving(token=TOKEN) as at:
         worker = await at.worker(ours=False)
@@ -108,6 +112,13 @@ async def test_no_token_is_shown_anywhere() -> None:
         assert not [line for line in at.log if TOKEN in line]
 
 
+@defence(
+    (
+        "workbench/registry/gate.py",
+        "return None if brings(request, token) else error(",
+        "return None if token else error(",
+    ),
+)
 async def test_only_who_has_the_token_may_do_anything() -> None:
     async with serving(token=TOKEN) as at:
         await at.worker(room=3)
