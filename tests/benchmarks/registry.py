@@ -20,7 +20,7 @@ from tests.conftest import child_environment
 from workbench.model.wire import CAPABILITIES
 
 WORKERS, ROOM, AT_ONCE, JOBS = 20, 20, 64, 4000
-MANY, REST_S = 1000, 10.0
+MANY, REST_S, PING_S = 1000, 10.0, 30.0
 GOAL_RATE, GOAL_REST, GOAL_P50_MS, GOAL_P95_MS = 1000.0, 5.0, 5.0, 10.0
 REGISTER = {
     "type": "register", "worker_id": "", "agent_name": "A", "capabilities": list(CAPABILITIES),
@@ -85,6 +85,11 @@ class Worker(asyncio.Protocol):
             self.assigned_at[job] = time.perf_counter()
             for status in ("running", "completed"):
                 self._say(f'{{"type":"job_update","job_id":"{job}","status":"{status}"}}')
+
+    def beat(self) -> None:
+        """A ping and a status."""
+        self._say(STATUS)
+        self._frame(0x89, b"")
 
     def _say(self, text: str) -> None:
         self._frame(0x81, text.encode())
@@ -195,15 +200,25 @@ async def _pour(clients: list[Client], count: int) -> None:
     await asyncio.gather(*map(one, clients))
 
 
+async def _ping(workers: list[Worker]) -> None:
+    """Each pings and tells its status once in `ping_interval`, as a worker does by default."""
+    while True:
+        for worker in workers:
+            worker.beat()
+            await asyncio.sleep(PING_S / len(workers))
+
+
 async def registry_idle(rounds: int = 3) -> list[Figure]:
-    """Share of a core that a thousand registered workers take at rest, while the registry pings them."""
+    """Share of a core that a thousand registered workers take at rest: they and the registry ping each other."""
     values = []
-    async with serving(MANY) as (pid, _, _workers):
+    async with serving(MANY) as (pid, _, workers):
+        pinging = asyncio.ensure_future(_ping(workers))
         await asyncio.sleep(2.0)
         for _ in range(rounds):
             used, began = cpu_s(pid), time.monotonic()
             await asyncio.sleep(REST_S)
             values.append(100 * (cpu_s(pid) - used) / (time.monotonic() - began))
+        pinging.cancel()
         with open(f"/proc/{pid}/statm", encoding="ascii") as pages:
             memory = int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     return [

@@ -207,4 +207,4 @@ def _running(job: str) -> Any:
 
 
 TestCore = Machine.TestCase
-TestCore.settings = settings(max_examples=150, stateful_step_count=60)
+TestCore.settings = settings(max_examples=100, stateful_step_count=60)

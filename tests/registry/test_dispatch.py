@@ -3,9 +3,12 @@
 import asyncio
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from typing import Any
+
+import pytest
 
 from tests.conftest import WAIT_S, child_environment
 from tests.registry.scripted import Api, Scripted, session
@@ -42,6 +45,7 @@ async def test_a_dispatched_job_runs_on_a_worker_and_ends(start_registry: Any) -
     assert registry.end() == 0
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 async def test_the_curl_of_videosdks_guide_works_as_it_stands(start_registry: Any) -> None:
     registry = start_registry(WORKBENCH_REGISTRY_TOKEN="TOKEN-of-it")
     async with session() as http:

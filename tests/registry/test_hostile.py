@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.defences import defence
 from tests.registry.scripted import Api, Scripted, serving, session
 from tests.tls import CA, CERTIFICATE, KEY
 from workbench.registry.gate import Gate
@@ -92,6 +93,9 @@ async def test_who_does_not_register_is_not_heard() -> None:
         await worker.socket.close()
 
 
+@defence(
+    ("workbench/registry/link.py", "text = text.replace(secret, HIDDEN)", "pass"),
+)
 async def test_no_token_is_shown_anywhere() -> None:
     async with serving(token=TOKEN) as at:
         worker = await at.worker(ours=False)
@@ -108,6 +112,13 @@ async def test_no_token_is_shown_anywhere() -> None:
         assert not [line for line in at.log if TOKEN in line]
 
 
+@defence(
+    (
+        "workbench/registry/gate.py",
+        "return None if brings(request, token) else error(",
+        "return None if token else error(",
+    ),
+)
 async def test_only_who_has_the_token_may_do_anything() -> None:
     async with serving(token=TOKEN) as at:
         await at.worker(room=3)
@@ -306,3 +317,38 @@ async def test_jobs_that_have_ended_keep_no_secrets_and_no_bulk() -> None:
         assert (large["metadata"], large["notes"]) == ({}, ["its metadata of 19.5 KB is not kept after its end"])
         assert small["room_options"] == ["a"]
         assert "a-token-of-the-room" not in repr(at.service.core.desk)
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\nb", "\x1b[31m"])
+async def test_an_agent_with_no_proper_name_is_refused(name: str) -> None:
+    async with serving() as at:
+        await at.worker()
+        worker = await at.worker(agent=name)
+        answer = worker.of("register")[0]
+        assert (answer["success"], "agent_name" in answer["message"]) == (False, True)
+        assert len(await at.api.workers()) == 1
+        assert (await at.api.call("GET", "/metrics"))[0] == 200
+
+
+async def test_words_without_end_are_cut() -> None:
+    async with serving(grace_s=0.1) as at:
+        worker = await at.worker()
+        job, second = await at.api.given(), await at.api.given()
+        await worker.until(lambda: len(worker.running) == 2, "they run")
+        await worker.update(job, "failed", "x" * 500_000)
+        assert len((await at.api.until_job(job, "failed"))["error"]) == 4000
+        await worker.drop()
+        await at.api.until_job(second, "failed")
+        await worker.open(at.http)
+        await worker.update(second, "failed", "x" * 500_000)
+        await worker.update(job, "failed", "x" * 500_000)
+        noted = await at.api.until(lambda state: state["jobs"][job]["notes"], "the late words are noted")
+        assert len(noted[0]) < 600
+
+
+async def test_jobs_that_are_placed_at_once_leave_no_appointments() -> None:
+    async with serving() as at:
+        await at.worker(lasts_s=0.0, room=50)
+        await asyncio.gather(*(at.api.given(wait=3600) for _ in range(50)))
+        await at.api.until(lambda state: not state["registry"]["jobs_active"], "all have ended")
+        assert not [timer for timer in at.service.core.desk.timers if timer[2] == "deadline"]

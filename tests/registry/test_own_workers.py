@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.defences import defence
 from tests.registry.scripted import Scripted, serving
 
 
@@ -52,6 +53,13 @@ async def test_a_job_that_never_started_goes_to_another_when_its_worker_comes_ba
         assert [attempt["reason"] for attempt in found["attempts"]] == ["lost", None]
 
 
+@defence(
+    (
+        "workbench/registry/updates.py",
+        "        if job.started_at is None:\n            worker =",
+        "        if job.id:\n            worker =",
+    ),
+)
 async def test_a_worker_that_does_not_come_back() -> None:
     async with serving(grace_s=0.3) as at:
         worker = await at.worker(starts=False)
@@ -115,6 +123,13 @@ async def _whoever_has(job: str, *workers: Scripted) -> Scripted:
             await asyncio.sleep(0.005)
 
 
+@defence(
+    (
+        "workbench/registry/offers.py",
+        'if job is None or job.status != "offered" or job.worker_id != worker.id:',
+        "if job is None:",
+    ),
+)
 async def test_silence_to_an_offer_is_a_refusal_and_an_answer_after_it_counts_no_more() -> None:
     async with serving(offer_s=0.2) as at:
         silent = await at.worker(answers=False)
@@ -282,6 +297,9 @@ async def test_what_a_worker_said_last_is_heard_although_its_connection_is_gone(
         assert at.service.core.desk.ends == {("completed", "returned"): 200}
 
 
+@defence(
+    ("workbench/registry/members.py", "worker.reported = not worker.ours", "worker.reported = True"),
+)
 async def test_a_worker_gets_nothing_before_it_has_told_what_it_has() -> None:
     async with serving() as at:
         worker = Scripted(at.url)

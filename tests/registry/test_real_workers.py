@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from tests.defences import defence
 from tests.registry.scripted import Scripted, Serving, serving
 
 KNOWN = {
@@ -39,6 +40,10 @@ async def test_nothing_is_sent_but_the_fields_that_such_a_worker_knows() -> None
             assert set(message) - {"link"} <= KNOWN[message["type"]], message
 
 
+@defence(
+    ("workbench/registry/balance.py", "share = worker.used / worker.room if worker.room else 1.0", "share = 0.0"),
+    ("workbench/registry/balance.py", "        and worker.used < worker.room\n", ""),
+)
 async def test_six_offers_for_a_worker_that_accepts_all_of_them() -> None:
     async with serving() as at:
         worker = await _sdk(at, room=2)
@@ -71,6 +76,9 @@ async def test_a_job_that_it_accepted_and_had_no_process_for_goes_to_another() -
         assert at.counters["over_accepts"] == 1
 
 
+@defence(
+    ("workbench/registry/updates.py", "if error == SHUTDOWN and not worker.ours:", "if error == 7:"),
+)
 async def test_sigterm_with_a_job_aborts_it_whatever_the_worker_calls_that() -> None:
     async with serving() as at:
         worker = await _sdk(at)

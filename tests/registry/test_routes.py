@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import WAIT_S
+from tests.defences import defence
 from tests.registry.scripted import Api, Scripted, serving, session
 from tests.workers import free_port
 from workbench.cli import main
@@ -53,6 +54,9 @@ async def test_who_waits_for_an_agent_that_nobody_is_yet() -> None:
         assert (await waiting)[0] == 200
 
 
+@defence(
+    ("workbench/registry/door.py", "handler_cancellation=True", "handler_cancellation=False"),
+)
 async def test_a_client_that_leaves_takes_its_waiting_job_along() -> None:
     async with serving() as at:
         worker = await at.worker(room=1)
@@ -136,6 +140,9 @@ async def test_fields_of_videosdk_that_a_registry_does_not_use_are_named() -> No
         assert (status, "versionId not used" in answer["note"]) == (200, True)
 
 
+@defence(
+    ("workbench/registry/door.py", "        if site is not None:\n            await site.stop()\n", ""),
+)
 async def test_the_end_closes_the_listener_before_it_tells_the_workers(start_registry: Any) -> None:
     registry = start_registry()
     port = int(registry.url.rpartition(":")[2])

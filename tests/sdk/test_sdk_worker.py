@@ -121,20 +121,21 @@ async def test_its_jobs_from_first_to_last(start_registry: Any, start_bot: Any) 
 
 
 async def test_a_job_outlives_the_registry_and_a_dead_process_is_suspected(
-    start_registry: Any, start_bot: Any  # noqa: F811
+    start_registry: Any, start_bot: Any, tmp_path: Path  # noqa: F811
 ) -> None:  # fmt: skip
     port = str(free_port())
     first = start_registry(*TLS, "--port", port)
     async with _api(first.url) as api:
         bot = start_bot(first.url)
         worker = await _joined(api, bot)
-        job = await api.given("Registered", room="outlives", metadata={"seconds": 6})
+        job = await api.given("Registered", room="outlives", metadata={"until": str(tmp_path / "go")})
         await asyncio.to_thread(wait_until, lambda: "outlives" in bot.wrote("start"), "it runs")
         first.process.kill()
         await asyncio.to_thread(first.process.wait)
         second = await asyncio.to_thread(start_registry, *TLS, "--port", port)
         assert second.url == first.url
         assert (await _joined(api, bot))["id"] == worker["id"]
+        (tmp_path / "go").touch()
         ended = await api.until_job(job, "completed")
         assert "known from its worker only" in ended["notes"][0]
         assert "outlives" in bot.wrote("end")

@@ -99,8 +99,12 @@ class Desk:
 
     def after(self, delay_s: float, kind: str, name: str, number: int = 0) -> None:
         """Look again after a while; who is asked then checks whether it still matters."""
+        self.at(self.now.mono + delay_s, kind, name, number)
+
+    def at(self, mono: float, kind: str, name: str, number: int = 0) -> None:
+        """Look again at a time of the monotonic clock."""
         self._timer += 1
-        heapq.heappush(self.timers, (self.now.mono + delay_s, self._timer, kind, name, number))
+        heapq.heappush(self.timers, (mono, self._timer, kind, name, number))
 
     def due(self) -> Iterator[tuple[str, str, int]]:
         """What was to be looked at by now."""
@@ -115,6 +119,9 @@ class Desk:
         job.status, job.worker_id = "queued", None
         queue = self.queues.setdefault(job.agent_name, {})
         self.queued += 1
+        if job.deadline is not None and job.clocked != job.deadline:
+            job.clocked = job.deadline
+            self.at(job.deadline, "deadline", job.id)
         if first:
             others = dict(queue)
             queue.clear()

@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from workbench.model.text import ROOM_ID, cut, plural
+from workbench.model.text import ROOM_ID, plural
 from workbench.model.wire import OURS, REPLACED, TOO_BUSY, JobTermination, Register, Registered, StatusUpdate
 from workbench.registry.desk import Close, Desk, Send
 from workbench.registry.offers import Offers
@@ -26,6 +26,11 @@ class Members:
     def register(self, link: int, message: Register, address: str) -> Worker | None:
         """A worker's first words on a connection. None: it was refused."""
         desk = self._desk
+        name = message.agent_name
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            words = f"agent_name must be 1 to {LONGEST_NAME} printable characters"
+            desk.want(Send(link, Registered(success=False, message=words)))
+            return None
         worker = self._known(message)
         if worker is None and len(desk.workers) >= MOST_WORKERS:
             words = f"{MOST_WORKERS} workers are registered already"
@@ -121,7 +126,7 @@ class Members:
         desk = self._desk
         self._unlist(worker)
         desk.workers[worker.id] = worker
-        worker.agent_name, worker.address = cut(message.agent_name, LONGEST_NAME), address
+        worker.agent_name, worker.address = message.agent_name, address
         desk.by_agent.setdefault(worker.agent_name, {})[worker.id] = worker
         worker.ours = OURS in (message.capabilities or ())
         worker.reported = not worker.ours

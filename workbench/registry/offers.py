@@ -178,7 +178,6 @@ class Offers:
 
     def _wait_at_most(self, job: Job, wait_s: float) -> None:
         job.deadline = self._desk.now.mono + wait_s
-        self._desk.after(wait_s, "deadline", job.id)
 
     def _refused(self, job: Job) -> Refused:
         if self._desk.by_agent.get(job.agent_name):

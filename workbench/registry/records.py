@@ -33,6 +33,7 @@ class Job:
 
     Attributes:
         deadline: until when it may wait for a worker; None: it does not wait.
+        clocked: the deadline that has its appointment.
         passed: workers that refused it, and until when they are not asked again.
         told: whoever dispatched it has his answer.
         offer: the number of its last offer.
@@ -58,6 +59,7 @@ class Job:
     unknown_since: float | None = None
     notes: list[str] = field(default_factory=list)
     deadline: float | None = None
+    clocked: float | None = None
     passed: dict[str, float] = field(default_factory=dict)
     told: bool = False
     offer: int = 0

@@ -13,6 +13,7 @@ REASONS = frozenset(
 )
 ALIVE, FINAL = ("pending", "running"), ("completed", "failed", "cancelled")
 LONGEST_ERROR = 4000
+LONGEST_LATE = 500
 MOST_ADOPTED = 1000  # jobs of one worker that only it knows
 # What VideoSDK's worker says of a job that it accepted, but had no process for; and of one it aborted.
 NO_ROOM = re.compile(r"(All \d+ attempts failed\. Last error: )?No available resources( for task execution)?")
@@ -137,9 +138,8 @@ class Updates:
     def _stray_over(self, worker: Worker, job: Job, update: JobUpdate) -> None:
         desk = self._desk
         desk.counters["updates_late"] += 1
-        job.note(
-            f"late: worker {worker.id} says that it {update.status}" + (f": {update.error}" if update.error else "")
-        )
+        words = f": {cut(update.error, LONGEST_LATE)}" if update.error else ""
+        job.note(f"late: worker {worker.id} says that it {update.status}{words}")
         desk.touch(job)
         self.forget_stray(worker, job.id)
 

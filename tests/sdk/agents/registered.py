@@ -19,6 +19,8 @@ async def entrypoint(ctx):
         raise ValueError("planned failure")
     if ctx.metadata.get("do") == "die":
         os.kill(os.getpid(), 9)
+    while "until" in ctx.metadata and not os.path.exists(ctx.metadata["until"]):
+        await asyncio.sleep(0.05)
     await asyncio.sleep(ctx.metadata.get("seconds", 0.05))
     note("end", ctx)
 
