@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from workbench.backend.dial import Registry, dial, session, shown
+from workbench.backend.dial import Registry, dial, session
 from workbench.backend.line import Conversation
 from workbench.backend.offers import Offers
 from workbench.backend.outbox import Outbox
@@ -16,6 +16,7 @@ from workbench.backend.trouble import LinkTrouble, RegistryRefused
 from workbench.model import events as ev
 from workbench.model import wire
 from workbench.model.errors import UsageError
+from workbench.model.hosts import shown
 from workbench.model.options import Options
 from workbench.model.text import plural
 from workbench.supervisor.worker import Supervisor
