@@ -161,6 +161,12 @@ class FakeSource:
     async def admit(self) -> None:
         await self._ask("admit")
 
+    async def register(self) -> None:
+        await self._ask("register")
+
+    async def unregister(self) -> None:
+        await self._ask("unregister")
+
     async def reload(self) -> None:
         await self._ask("reload")
 

@@ -12,7 +12,7 @@ from yarl import URL
 
 from workbench.backend.trouble import LinkTrouble, by_status
 from workbench.model import wire
-from workbench.model.hosts import is_loopback
+from workbench.model.hosts import is_loopback, shown
 from workbench.model.text import cut
 
 CONNECT_S = 10.0  # for each of: the answer of the API, the upgrade to a WebSocket, the answer to `register`
@@ -188,9 +188,3 @@ def _words(error: Any) -> str:
         number = error.os_error.errno or 0
         return os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
     return str(error) or type(error).__name__
-
-
-def shown(url: str) -> str:
-    """An address without credentials and query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

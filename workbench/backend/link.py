@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from workbench.backend.dial import Registry, dial, session, shown
+from workbench.backend.dial import Registry, dial, session
 from workbench.backend.line import Conversation
 from workbench.backend.offers import Offers
 from workbench.backend.outbox import Outbox
@@ -18,7 +18,7 @@ from workbench.backend.trouble import LinkTrouble, RegistryRefused
 from workbench.model import events as ev
 from workbench.model import wire
 from workbench.model.errors import UsageError
-from workbench.model.hosts import is_loopback
+from workbench.model.hosts import is_loopback, shown
 from workbench.model.options import Options
 from workbench.model.text import plural
 from workbench.supervisor.worker import Supervisor

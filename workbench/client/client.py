@@ -151,6 +151,14 @@ class Client:
         """Take jobs again."""
         await self.request("DELETE", "/drain")
 
+    async def register(self) -> None:
+        """Take jobs from the registry; at once, if the link waits or has given up."""
+        await self.request("POST", "/link")
+
+    async def unregister(self) -> None:
+        """Take no jobs from the registry any more."""
+        await self.request("DELETE", "/link")
+
     async def reload(self) -> None:
         """Load the agent again, beside the running generation."""
         await self.request("POST", "/reload")

@@ -1,6 +1,9 @@
-"""Names and addresses of this machine."""
+"""Names and addresses: of this machine, and of registries."""
 
 import ipaddress
+from urllib.parse import urlsplit
+
+VIDEOSDK = "https://api.videosdk.live"  # where a worker registers that is told no other place
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -13,3 +16,9 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def shown(url: str) -> str:
+    """An address without credentials and query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

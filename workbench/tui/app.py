@@ -41,7 +41,15 @@ from workbench.tui.plain_signs import PlainSigns
 from workbench.tui.pouring import Pouring
 from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
-from workbench.tui.risks import drain_done, end_question, kill_question, reload_question
+from workbench.tui.risks import (
+    drain_done,
+    end_question,
+    kill_question,
+    register_question,
+    registry_of,
+    reload_question,
+    unregister_question,
+)
 from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
 from workbench.tui.talking import Talking
@@ -56,6 +64,11 @@ if TYPE_CHECKING:
 PAINT_EVERY_S = 0.1
 TICK_S = 1.0
 PIN_WORDS = "pin the selected job to its code; again: let newer code take it"
+LINK_STATES = {  # of the registry link, in which a key does something
+    "register": ("local",),
+    "retry_link": ("waiting", "failed"),
+    "unregister": ("connecting", "connected"),
+}
 Severity = Literal["information", "warning", "error"]
 
 
@@ -90,6 +103,9 @@ class WorkbenchApp(TonedApp[ExitReport]):
         Binding("P", "pin", "Pin", show=False, tooltip=PIN_WORDS, id="job.pin"),
         Binding("D", "drain", "Drain", tooltip="take no new jobs", id="worker.drain"),
         Binding("U", "admit", "Admit", tooltip="take jobs again", id="worker.admit"),
+        Binding("L", "register", "Register", tooltip="register at the registry; its jobs run here", id="registry.link"),
+        Binding("L", "retry_link", "Retry link", tooltip="call the registry again at once", id="registry.retry"),
+        Binding("L", "unregister", "Unregister", tooltip="take no more jobs from the registry", id="registry.leave"),
         Binding("R", "start_again", "Start again", tooltip="start the supervisor again", id="worker.start"),
         Binding("R", "try_again", "Try again", tooltip="connect to the supervisor again at once", id="worker.try"),
         Binding("question_mark", "help", "Help", key_display="?", tooltip="show all keys", id="help"),
@@ -394,6 +410,20 @@ class WorkbenchApp(TonedApp[ExitReport]):
         """Take jobs again."""
         self._ask(lambda connection: connection.admit(), "jobs are taken again")
 
+    def action_register(self) -> None:
+        """Take jobs from a registry; always asked first."""
+        question = register_question(self.board)
+        self._confirm("Registry", question, "Register: take jobs from there", lambda: self._ask(lambda c: c.register()))
+
+    def action_retry_link(self) -> None:
+        """Call the registry now, and do not wait for the next try."""
+        self._ask(lambda connection: connection.register(), f"calling {registry_of(self.board)}")
+
+    def action_unregister(self) -> None:
+        """Take no more jobs from the registry."""
+        question = unregister_question(self.board)
+        self._confirm("Registry", question, "Leave it: no more jobs", lambda: self._ask(lambda c: c.unregister()))
+
     def action_help(self) -> None:
         """All keys."""
         from workbench.tui.screens.help import HelpScreen, group_of
@@ -499,6 +529,8 @@ class WorkbenchApp(TonedApp[ExitReport]):
             return table is not None and table is self.board_screen.table
         if action == "drain":
             return linked and not self.board.state.worker.draining
+        if action in LINK_STATES:
+            return linked and self.board.state.link.state in LINK_STATES[action]
         if action == "admit":
             return linked and self.board.can_admit()
         return True

@@ -10,7 +10,7 @@ from workbench.model.text import plural
 from workbench.supervisor.words import costs_more, reload_facts
 from workbench.tui import format as fmt
 from workbench.tui.lines import clean
-from workbench.tui.words import job_story, pending_words, problem_place, suspended_words
+from workbench.tui.words import job_story, pending_words, problem_place, retry_words, suspended_words
 
 RECENT_FAILURES = 20
 CANNOT_SERVE = "new code cannot serve: "
@@ -43,6 +43,8 @@ def notes_of(state: State) -> list[Note]:
     for process in state.processes.values():
         if process.stalled:
             notes.append(Note(process.stalled_at or 0.0, "bad", clean(f"{process.pid} stalled {process.stack}")))
+    if state.link.state == "failed":
+        notes.append(Note(state.link.since, "bad", clean(f"registry failed: {state.link.why}; L tries again")))
     if state.reload.problem is not None:
         notes.append(Note(state.reload.since, "bad", clean(_broken(state.reload.problem))))
     return sorted(notes, key=lambda note: note.at)
@@ -124,6 +126,21 @@ def _pinned(event: ev.JobPinned, state: State) -> Made:
     return "info", f"{event.id} stays on generation {job.generation}" if event.pinned else f"{event.id} is not pinned"
 
 
+def _link(event: ev.LinkChanged, state: State) -> Made:
+    if event.state == "connecting" and event.attempt:
+        return None  # why it was lost, and when it is tried again, has been told
+    tone = {"connected": "good", "waiting": "warn", "failed": "bad"}.get(event.state, "info")
+    again = f"; {retry_words(state, event.at)}" if event.retry_at is not None else ""
+    cure = "; L tries again" if event.state == "failed" else ""
+    return tone, f"registry {event.state}: {event.why}{again}{cure}"
+
+
+def _released(event: ev.SlotReleased, state: State) -> Made:
+    if event.why != "expired":
+        return None  # its job came, or what happened instead is told
+    return "warn", f"registry: the job {event.id} was offered and accepted, and never came; its slot is free again"
+
+
 def _noted(event: ev.Noted, state: State) -> Made:
     tone = {"WARNING": "warn", "ERROR": "bad", "CRITICAL": "bad"}.get(event.level, "info")
     return tone, event.text
@@ -143,7 +160,9 @@ _MAKERS: dict[type[ev.Event], Callable[[Any, State], Made]] = {
     ev.StopStarted: lambda e, s: ("warn", f"the worker ends: {e.why}"),
     ev.PoolHeld: lambda e, s: ("bad" if e.degraded else "warn", f"process starts wait: {e.why}"),
     ev.PoolHealed: lambda e, s: ("good", "processes start and stay again"),
-    ev.LinkChanged: lambda e, s: ("info", f"registry {e.state}: {e.why}"),
+    ev.LinkChanged: _link,
+    ev.LinkMessageDropped: lambda e, s: ("warn", f"registry: a message was dropped: {e.why}"),
+    ev.SlotReleased: _released,
     ev.Listening: lambda e, s: ("warn" if e.note else "info", f"listens on {e.url}; {e.note}".rstrip("; ")),
     ev.ReloadStarted: lambda e, s: ("info", f"loading generation {e.generation}"),
     ev.ReloadDone: _reloaded,

@@ -1,5 +1,6 @@
 """What is lost by what a key does: the question before it, or none where nothing is at risk."""
 
+from workbench.model.hosts import VIDEOSDK, shown
 from workbench.model.state import Job, Process
 from workbench.model.text import plural
 from workbench.tui.board import Board
@@ -11,6 +12,7 @@ def end_question(job: Job) -> list[str]:
     if job.own or job.asked:
         return []
     room = f"It runs in room {clean(job.room_id, 60)}." if job.room_id else ""
+    room += " A registry gave it to this worker." if job.assigned else ""
     return [f"End job {clean(job.id, 60)}?", f"{room} It is asked first, then cancelled.".strip()]
 
 
@@ -38,3 +40,23 @@ def drain_done(board: Board) -> str:
     jobs = len(board.state.active_jobs())
     runs = f"; {plural(jobs, 'job')} that {'runs goes' if jobs == 1 else 'run go'} on" if jobs else ""
     return f"no new jobs are taken{runs}; U takes them again"
+
+
+def registry_of(board: Board) -> str:
+    """The address that a worker registers at, or would."""
+    return clean(board.state.link.url or shown(board.state.option("registry_url") or VIDEOSDK), 100)
+
+
+def register_question(board: Board) -> list[str]:
+    """Before strangers' jobs run on this machine."""
+    agent = clean(board.state.worker.agent_id, 60)
+    return [f"Register at {registry_of(board)} as {agent}?", "Jobs from there will run on this machine."]
+
+
+def unregister_question(board: Board) -> list[str]:
+    """Before a worker leaves its registry."""
+    jobs = sum(job.assigned for job in board.state.active_jobs())
+    runs = (
+        f"{plural(jobs, 'job')} from there {'goes' if jobs == 1 else 'go'} on here." if jobs else "None runs here now."
+    )
+    return [f"Take no more jobs from {registry_of(board)}?", runs]

@@ -61,6 +61,12 @@ class Connection(Protocol):
     async def admit(self) -> None:
         """Take jobs again."""
 
+    async def register(self) -> None:
+        """Take jobs from the registry; try now, if the link is down."""
+
+    async def unregister(self) -> None:
+        """Take no more jobs from there."""
+
     async def reload(self) -> None:
         """Load the agent again."""
 

@@ -4,10 +4,12 @@ import os
 from typing import Any, NamedTuple
 
 from workbench.model.state import Job, Process, State
+from workbench.tui import format as fmt
 from workbench.tui.lines import Line, clean, cut
 
 LONGEST_NAME = 28
 SUSPENDED = "saves of "
+ASSIGNED = "⇄"  # before what a registry gave to this worker
 
 
 class Look(NamedTuple):
@@ -83,6 +85,12 @@ def job_look(status: str) -> Look:
 def link_look(state: str) -> Look:
     """The registry link."""
     return _look(_LINK, state)
+
+
+def retry_words(state: State, now: float) -> str:
+    """Which try to reach the registry is next, and when: `retry 3/16 in 4s`."""
+    link = state.link
+    return f"retry {link.attempt}/{state.option('max_retry') or '∞'} in {fmt.age((link.retry_at or now) - now)}"
 
 
 def level_tone(level: str) -> str:

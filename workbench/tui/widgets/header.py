@@ -5,7 +5,7 @@ from workbench.tui.board import Board
 from workbench.tui.lines import Line, choose, clean, cut
 from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.tune.rows import running
-from workbench.tui.words import LONGEST_NAME, admission_look, link_look, pending_words
+from workbench.tui.words import LONGEST_NAME, admission_look, link_look, pending_words, retry_words
 
 NO_CODE = "-"
 LASTED_FROM_S = 1.0
@@ -60,10 +60,14 @@ def admission(board: Board) -> Parts:
 
 def code_and_link(board: Board) -> Parts:
     """The generation with what becomes of the next one, and the registry link with its reason."""
-    link = board.state.link
-    why: Parts = [(7, [(cut(clean(link.why), LONGEST_REASON), "dim")])] if link.why else []
     back = running(board)
-    return [(1, _generation(board)), *([(2, back)] if back else []), *saves(board), (3, _link(board)), *why]
+    return [
+        (1, _generation(board)),
+        *([(2, back)] if back else []),
+        *saves(board),
+        (3, _link(board)),
+        *_registry(board),
+    ]
 
 
 def saves(board: Board) -> Parts:
@@ -111,7 +115,21 @@ def _generation(board: Board) -> Line:
 def _link(board: Board) -> Line:
     link = board.state.link
     line = link_look(link.state).line
-    if link.retry_at is not None:
-        most = board.state.option("max_retry") or "∞"
-        line.append((f" retry {link.attempt}/{most} in {fmt.age(link.retry_at - board.clock())}", "warn"))
-    return line
+    return [*line, (f" {retry_words(board.state, board.clock())}", "warn")] if link.retry_at is not None else line
+
+
+def _registry(board: Board) -> Parts:
+    """What waits between worker and registry, where the registry is and what it calls the worker, or what is wrong."""
+    link, parts = board.state.link, Parts()
+    if link.undelivered:
+        parts.append((4, [(f"! {link.undelivered} undelivered", "warn")]))
+    if board.state.worker.reserved:
+        parts.append((5, [(f"{board.state.worker.reserved} reserved", "info")]))
+    if link.state != "local" and link.url:
+        parts.append((7, [(clean(link.url, 80), "dim")]))
+    if link.state == "connected" and link.worker_id:
+        parts.append((8, [(f"as {cut(clean(link.worker_id), LONGEST_NAME)}", "dim")]))
+    elif link.why and link.state != "connecting":
+        tone = "bad" if link.state == "failed" else "dim"
+        parts.append((7, [(cut(clean(link.why), LONGEST_REASON), tone)]))
+    return parts

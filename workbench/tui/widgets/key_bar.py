@@ -11,7 +11,10 @@ from workbench.tui.widgets.line_widget import LineWidget
 
 ALWAYS = ("help", "quit")
 # What stays where there is little room, first to last; what is not named here comes before all of it.
-ORDER = ("new_job", "talk", "end_job", "detail", "go('tune')", "filter", "reload", "logs", "kill", "drain", *ALWAYS)
+ORDER = (
+    "retry_link", "new_job", "talk", "end_job", "detail", "go('tune')", "filter", "reload", "logs", "kill", "drain",
+    "register", "unregister", *ALWAYS,
+)  # fmt: skip
 
 
 class KeyBar(LineWidget):

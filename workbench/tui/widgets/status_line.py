@@ -6,7 +6,7 @@ from workbench.tui.lines import Line, Span, clean, spread
 from workbench.tui.notes import CANNOT_SERVE
 from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.slots.notes import stack_line
-from workbench.tui.words import SUSPENDED, suspended_words
+from workbench.tui.words import SUSPENDED, retry_words, suspended_words
 
 RECENT_S = 600.0
 HOG_CPU = 0.3  # of one CPU: less is no cause of a load
@@ -30,7 +30,9 @@ def standing(board: Board) -> Line:
             at = f" at {line}" if line else ""
             beat = fmt.beat(process.heartbeat_age_s)
             return [(f"▲ process {process.pid} stands still for {beat}{at}", "bad")]
-    reload = board.state.reload
+    reload, link = board.state.reload, board.state.link
+    if link.state == "failed":
+        return [(f"✗ registry: {clean(link.why, 300)}", "bad"), ("  L tries again", "dim")]
     if reload.step == "loading" and reload.detail:
         return [(f"◌ loading generation {reload.generation} stands at {clean(reload.detail, 160)}", "info")]
     worker = board.state.worker
@@ -38,6 +40,9 @@ def standing(board: Board) -> Line:
         return over_load(board)
     if worker.degraded or worker.held_why:
         return [(f"! {clean(worker.held_why)}", "bad" if worker.degraded else "warn")]
+    if link.state == "waiting":
+        again = f"  {retry_words(board.state, board.clock())}; L tries now"
+        return [(f"◐ registry: {clean(link.why, 300)}", "warn"), (again, "dim")]
     if reload.suspended:
         return [(f"! {suspended_words(reload.suspended)}", "warn")]
     return []
@@ -61,11 +66,18 @@ def latest(board: Board) -> Line:
     over = tuple(words for words, trouble in lasting.items() if not trouble)
     notes = [n for n in board.notes if not n.text.startswith(over)]
     recent = [n for n in notes if n.tone in ("bad", "warn") and board.clock() - n.at < RECENT_S]
+    if not recent and unfollowed(board):
+        return [(f"○ registry: {clean(board.state.link.why, 300)}", "info")]
     note = recent[-1] if recent else notes[-1] if notes else None
     if note is None:
         return [("nothing to report", "faint")]
     tone = note.tone if note.tone in ("bad", "warn") else "dim"
     return [(f"{note.sign} {fmt.clock_time(note.at)} ", "dim"), (note.text, tone)]
+
+
+def unfollowed(board: Board) -> bool:
+    """The options say that the worker registers, and it does not."""
+    return board.state.link.state == "local" and bool(board.state.option("register"))
 
 
 def dropped(board: Board) -> Line:

@@ -11,7 +11,7 @@ from workbench.tui.widgets.detail.charts import chart
 from workbench.tui.widgets.detail.stack import stack_lines
 from workbench.tui.widgets.detail.subject import Subject
 from workbench.tui.widgets.slots.columns import BEAT_LATE_S, LAG_HIGH_MS
-from workbench.tui.words import job_end, job_look, level_tone
+from workbench.tui.words import ASSIGNED, job_end, job_look, level_tone
 
 LABEL = 9
 SECONDS = 60
@@ -62,7 +62,8 @@ def about(subject: Subject, width: int, view: View) -> list[Line]:
         since = f", for {fmt.age(board.clock() - job.started_at)}" if job.started_at else ""
         room = f" in {clean(job.room_id, 60)}" if job.room_id != job.id else ""
         begun = f", began after {fmt.millis(job.start_latency_ms)}" if job.start_latency_ms is not None else ""
-        lines += _rows("job", f"{clean(job.id, 60)}{room}{since}{begun}", width, "strong")
+        given = f", {ASSIGNED} from the registry {clean(board.state.link.url, 80)}".rstrip() if job.assigned else ""
+        lines += _rows("job", f"{clean(job.id, 60)}{room}{since}{begun}{given}", width, "strong")
         told = "  ".join(f"{clean(key, 40)}={clean(value, 120)}" for key, value in job.report.items())
         lines += _rows("report", told, width, "plain")
     elif ended is None:

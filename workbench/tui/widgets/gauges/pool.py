@@ -35,13 +35,15 @@ def _numbers(board: Board, width: int) -> list[Line]:
 
 
 def pool_words(board: Board) -> Line:
-    """`busy 3  idle 1/1  starting 1`; what is zero and unusual is left out."""
+    """`busy 3  idle 1/1  reserved 1` (slots kept for jobs that were offered); what is zero and unusual is left out."""
     state = board.state
     line: Line = [("busy ", "dim"), (str(len(state.live("busy"))), "busy"), ("  idle ", "dim")]
     line.append((f"{len(state.live('idle'))}/{board.idle_target()}", "good"))
     for name, tone in (("starting", "info"), ("stopping", "warn")):
         if number := len(state.live(name)):
             line += [(f"  {name} ", "dim"), (str(number), tone)]
+    if reserved := state.worker.reserved:
+        line += [("  reserved ", "dim"), (str(reserved), "info")]
     return line
 
 

@@ -8,7 +8,7 @@ from workbench.tui.board import Board
 from workbench.tui.lines import Line, Span, clean, pad
 from workbench.tui.places import Place
 from workbench.tui.widgets.slots.notes import place_note
-from workbench.tui.words import Look, process_look
+from workbench.tui.words import ASSIGNED, Look, process_look
 
 TREND_CELLS = 10
 GEN_CELLS = 4
@@ -98,6 +98,8 @@ def _lag(place: Place, board: Board) -> Span:
 def _job(place: Place, board: Board) -> Span:
     if place.job is None:
         return "", ""
+    if place.job.assigned:
+        return f"{ASSIGNED}{clean(place.job.id, 64)}", "info"
     return clean(place.job.id, 64), "accent" if place.job.own else "plain"
 
 

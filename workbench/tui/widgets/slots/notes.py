@@ -5,7 +5,7 @@ from workbench.tui import format as fmt
 from workbench.tui.board import Board
 from workbench.tui.lines import Span, clean
 from workbench.tui.places import Place
-from workbench.tui.words import job_look, job_story
+from workbench.tui.words import ASSIGNED, job_look, job_story
 
 
 def place_note(place: Place, board: Board) -> Span:
@@ -46,6 +46,8 @@ def _of_job(job: Job, process: Process, board: Board) -> Span:
         return pinned, "dim"
     if process.generation != board.state.worker.generation:
         return "older code, ends with its job", "dim"
+    if job.assigned:
+        return f"{ASSIGNED} registry", "dim"
     return ("own job" if job.own else "", "dim")
 
 

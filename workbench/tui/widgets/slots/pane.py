@@ -35,6 +35,8 @@ class SlotPane(Vertical):
         bar.show(board)
         in_panel = self.screen.has_class("-panels")
         parts: list[tuple[int, Line]] = [(1, watch_words(board) if in_panel else pool_words(board))]
+        if in_panel and (kept := board.state.worker.reserved):
+            parts.append((0, [(f"{kept} reserved", "info")]))
         if wait := waiting(board):
             parts.append((0, wait))
         if table.attention:
