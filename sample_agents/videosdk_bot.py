@@ -2,7 +2,8 @@
 
 Needs `pip install 'agent-workbench[sdk]'`, and no account: what would be services (hearing, thinking, speaking) are
 four small fakes, and the room is the SDK's WebSocket transport. Run `workbench sample_agents/videosdk_bot.py` and
-type; or connect a WebSocket client to the `url` shown with the job, send it 16-bit audio and then silence.
+type; or connect a WebSocket client to the `url` shown with the job, send it 16-bit audio and then silence. Without a
+screen (`--no-tui`) its `register=True` is followed, and asks for a token: add `--no-register`.
 """
 
 from videosdk.agents import (

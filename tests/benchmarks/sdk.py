@@ -45,7 +45,7 @@ async def sdk(rounds: int = 20) -> list[Figure]:
 async def _under_the_workbench(rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     times: dict[str, list[float]] = {"ready": [], "listening": []}
     own: dict[str, list[float]] = {"listening": [], "turn": []}
-    async with ready(SAMPLE) as (worker, watch):
+    async with ready(SAMPLE, "--no-register") as (worker, watch):
         for _ in range(rounds):
             times["ready"].append(await one_ready_ms(worker, watch))
             asked = time.monotonic()
