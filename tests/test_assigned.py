@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import AGENTS
+from tests.defences import defence
 from tests.faults.conftest import broken_worker
-from tests.workers import log_lines, until, until_ready, until_written
+from tests.workers import log_lines, until, until_ended, until_ready, until_written
 from workbench.client.client import Client
+from workbench.model.mask import HIDDEN, RETURNED_KEPT, Mask
 
 __all__ = ["broken_worker"]
 
@@ -59,6 +61,45 @@ async def test_the_token_of_a_room_is_told_to_nobody_else(broken_worker: Any) ->
     worker.process.terminate()
     worker.ended()
     assert TOKEN not in worker.output()
+
+
+@defence(("workbench/supervisor/hearing.py", "self._masked(said.end)", "said.end"))
+@defence(("workbench/supervisor/hearing.py", "replace(said, text=text)", "said"))
+@defence(
+    (
+        "workbench/supervisor/hearing.py",
+        '"fields": said.fields})))["fields"]',
+        '"fields": said.fields})))["fields"] and said.fields',
+    )
+)
+async def test_what_a_job_lets_slip_stays_hidden_when_its_token_is_long_forgotten(broken_worker: Any) -> None:
+    worker = broken_worker(ASSIGNING, "assigned.py", "--max-jobs-per-process", "0")
+    async with worker.client() as client:
+        await until_ready(client)
+        job = await client.dispatch("chosen", {"leak": True, "assign": {"token": TOKEN}})
+        await until_ended(client, job["id"])
+        for number in range(RETURNED_KEPT + 2):  # each job brings a token of its own
+            again = await client.dispatch(None, {"leak": True, "assign": {"token": f"{TOKEN}-{number:03}"}})
+            await until_ended(client, again["id"])
+        told = await client.request("GET", f"/jobs/{job['id']}")
+        said = await client.request("GET", "/rooms/chosen/messages")
+    assert "not with ********" in told["error"]
+    assert told["report"] == {"given": "********"}
+    assert [message["text"] for message in said["messages"]] == ["my token is ********"]
+
+
+def test_a_lent_secret_is_hidden_while_anybody_has_it_and_a_while_after() -> None:
+    mask = Mask()
+    for _ in range(2):
+        mask.lend("of-two-jobs")
+    mask.give_back("of-two-jobs")
+    for number in range(RETURNED_KEPT + 1):
+        mask.lend(f"job-token-{number}")
+        mask.give_back(f"job-token-{number}")
+    mask.lend("the last one")
+    assert mask.text("of-two-jobs") == HIDDEN
+    assert mask.text("job-token-0") == "job-token-0"
+    assert mask.text(f"job-token-{RETURNED_KEPT}") == HIDDEN
 
 
 async def test_a_job_that_begins_again_on_newer_code_is_told_the_same(broken_worker: Any, tmp_path: Path) -> None:

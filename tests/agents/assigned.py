@@ -12,6 +12,10 @@ async def entrypoint(ctx: JobContext) -> None:
     with open(os.environ["LEDGER"], "a") as ledger:
         ledger.write(json.dumps({"job": ctx.job.id, "what": "told", "attempt": ctx.job.attempt, **told}) + "\n")
     print(told, flush=True)
+    if ctx.metadata.get("leak"):
+        ctx.report(given=room.auth_token)
+        await ctx.room.send(f"my token is {room.auth_token}")
+        raise ValueError(f"not with {room.auth_token}")
     await ctx.run_until_shutdown()
 
 

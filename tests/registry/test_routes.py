@@ -224,3 +224,9 @@ async def test_whoever_follows_the_events_is_told_of_the_end() -> None:
             types.append(json.loads(frame.data)["type"])
         assert types == ["changed"]
         assert socket.close_code == 1001
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+@defence(("workbench/cli/registry.py", "number == signal.SIGHUP and by_nohup", "number == signal.SIGHUP"))
+def test_it_ends_when_its_terminal_does(start_registry: Any, number: signal.Signals) -> None:
+    assert start_registry().end(number) == 0

@@ -68,7 +68,8 @@ class _Run:
         )
         door = Door(Service(limits, self.logs.note, gate.wrong), gate, self.tls, self.public_url)
         url = await door.open(sock)
-        self.signals.listen(lambda number: ending.set() if number != signal.SIGHUP else None)
+        by_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self.signals.listen(lambda number: None if number == signal.SIGHUP and by_nohup else ending.set())
         self.printer.record(
             event="started", message="the registry runs", url=url, pid=os.getpid(), token=self.token() is not None
         )

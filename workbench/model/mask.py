@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from urllib.parse import quote
 from workbench.model.jsontext import dump
 
 HIDDEN = "********"
+RETURNED_KEPT = 64  # secrets of ended jobs that are still hidden
 SHORTEST = 6  # characters; a shorter secret would mask ordinary words
 OURS = frozenset({"type", "status", "state", "reason"})  # fields that hold words of ours only
 FOREIGN = frozenset(
@@ -32,6 +34,8 @@ class Mask:
 
     def __init__(self) -> None:
         self._values: set[str] = set()
+        self._lent: Counter[str] = Counter()  # of jobs that have not ended: how many have it
+        self._returned: deque[str] = deque()  # of the last jobs that have
         self._forms: list[bytes] = []
         self._heads: list[bytes] = []  # how a form begins: what all text is searched for
         self._pattern: re.Pattern[bytes] | None = None
@@ -43,7 +47,28 @@ class Mask:
         if not new:
             return
         self._values |= new
-        forms = {form.encode("utf-8", "surrogatepass") for value in self._values for form in _forms(value)}
+        self._build()
+
+    def lend(self, value: str) -> None:
+        """It is a secret for as long as a job has it, and for a while after that: there may be one for each job."""
+        if len(value) >= SHORTEST:
+            self._lent[value] += 1
+            if self._lent[value] == 1 and value not in self._returned:
+                self._build()
+
+    def give_back(self, value: str) -> None:
+        """The job that had it has ended."""
+        if self._lent[value] > 1:
+            self._lent[value] -= 1
+            return
+        if self._lent.pop(value, 0):
+            self._returned.append(value)
+        if len(self._returned) > RETURNED_KEPT:
+            self._returned.popleft()  # the forms are built again when there is a new one
+
+    def _build(self) -> None:
+        values = {*self._values, *self._lent, *self._returned}
+        forms = {form.encode("utf-8", "surrogatepass") for value in values for form in _forms(value)}
         self._forms = sorted(forms, key=len, reverse=True)
         self._heads = sorted({form[:SHORTEST] for form in forms})
         self._pattern = re.compile(b"|".join(map(re.escape, self._forms)))

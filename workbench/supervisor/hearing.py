@@ -1,11 +1,15 @@
 """What children say, print and log, turned into news for the core, the rooms and the log."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 from workbench.model import events as ev
+from workbench.model.ending import End
+from workbench.model.jsontext import dump
 from workbench.model.text import cut
 from workbench.process import records, speech
 from workbench.process.child import Child, parse_record
@@ -40,14 +44,15 @@ class Hearing:
                 self._started(child, said)
             case speech.Over():
                 child.hear_out()  # what the job printed is the job's, although another pipe brings it
-                self._core.job_over(child.id, said.job_id, said.attempt, said.end, said.seen, now)
+                self._core.job_over(child.id, said.job_id, said.attempt, self._masked(said.end), said.seen, now)
                 job = self._shell.state.jobs.get(child.job_id or "")
                 if job is None or not job.active or job.process_id != child.id:
                     child.job_id = None  # else it spoke of another
             case speech.Free():
                 self._core.process_free(child.id, now)
             case speech.Report():
-                self._core.job_reported(child.id, said.job_id, said.fields, now)
+                fields = json.loads(self._shell.logs.mask.json(dump({"fields": said.fields})))["fields"]
+                self._core.job_reported(child.id, said.job_id, fields, now)
             case speech.Ready():
                 child.ready_ms = said.ms
                 self.child_ready(child)
@@ -111,7 +116,12 @@ class Hearing:
     def _said_in_room(self, child: Child, said: speech.Say) -> None:
         room = self._rooms.of_job(said.job_id)
         if room is not None and child.job_id == room.job_id:
-            room.agent_says(said, self._shell.state.worker.agent_id)
+            text = self._shell.logs.mask.text(said.text, unfinished=said.partial)
+            room.agent_says(replace(said, text=text), self._shell.state.worker.agent_id)
+
+    def _masked(self, end: End) -> End:
+        """What is kept of a job must hold no secret of it: those are forgotten some time after its end."""
+        return replace(end, error=self._shell.logs.mask.text(end.error)) if end.error else end
 
     def _started(self, child: Child, said: speech.Started) -> None:
         room = self._rooms.of_job(said.job_id)

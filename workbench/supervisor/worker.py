@@ -271,7 +271,7 @@ class Supervisor:
             job_id, room, metadata, now, force=force, own=own, early=early, assigned=from_registry
         )  # fmt: skip
         if job_id in self.state.jobs:
-            self.logs.mask.learn([token])
+            self.logs.mask.lend(token)
             assigned = Assigned(room_id or "", token, room_options or {}, wait)
             self.rooms.open(room, job_id, lambda frame: self.children.tell_job(job_id, frame), now.mono, assigned)
             if not kept:
@@ -375,8 +375,10 @@ class Supervisor:
             case fx.Spawn():
                 self.children.spawn(effect)
             case fx.CloseRoom():
-                job = self.state.jobs.get(effect.job_id)
+                job, room = self.state.jobs.get(effect.job_id), self.rooms.of_job(effect.job_id)
+                token = room.assigned.token if room is not None else ""
                 self.rooms.close(effect.job_id, (job.reason if job else None) or "")
+                self.logs.mask.give_back(token)
             case fx.RollBack():
                 self.code.roll_back(effect.generation, effect.why)
             case fx.Settle():
