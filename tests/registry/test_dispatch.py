@@ -87,7 +87,7 @@ async def test_the_dispatch_command_notices_a_registry_and_follows_the_job(start
         code, told = await _command("dispatch", "--url", registry.url)
         assert (code, "--agent-id" in told) == (2, True)
         code, told = await _command(*line[:4], "B", WORKBENCH_REGISTRY_TOKEN="TOKEN-of-it")
-        assert (code, "No workers registered" in told) == (1, True)
+        assert (code, "No workers registered for agent 'B'; registered are workers of A" in told) == (1, True)
         await worker.close()
 
 

@@ -42,7 +42,10 @@ class RegistryClient(Client):
             ClientError: nobody has it.
         """
         body = {"agentId": agent_id, "meetingId": room_id, "metadata": metadata, "wait": wait}
-        answer = await self.request("POST", DISPATCH_PATH, body, timeout_s=MOST_WAIT_S)
+        try:
+            answer = await self.request("POST", DISPATCH_PATH, body, timeout_s=MOST_WAIT_S)
+        except ClientError as refused:  # its `message` is VideoSDK's, its `error` says more
+            raise ClientError(refused.body.get("error") or str(refused), refused.status, refused.body) from None
         try:
             return await self.job(answer["data"]["jobId"])
         except (KeyError, TypeError):

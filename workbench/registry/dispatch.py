@@ -5,8 +5,9 @@ from typing import Any
 from aiohttp import web
 
 from workbench.client.registry import DISPATCH_PATH
+from workbench.model.errors import nearest
 from workbench.model.jsontext import dump
-from workbench.model.text import ROOM_ID, ROOM_ID_WORDS
+from workbench.model.text import ROOM_ID, ROOM_ID_WORDS, cut
 from workbench.model.wire import INIT_CONFIG_PATH
 from workbench.registry.offers import Refused
 from workbench.registry.records import Job
@@ -19,6 +20,7 @@ PUBLIC_URL = web.AppKey("public_url", str)
 MOST_WAIT_S = 3600.0
 MOST_BYTES = 32 * 1024  # of metadata, and of a room's options
 LONGEST = 200
+MOST_NAMED = 5
 IGNORED = ("versionId", "versionTag")
 FIELDS = ("agentId", "meetingId", "roomId", "metadata", "roomOptions", "token", "wait", *IGNORED)
 
@@ -48,7 +50,8 @@ async def dispatch(request: web.Request) -> web.Response:
         room_options=_object(body, "roomOptions"), token=_optional(body, "token", 10_000),
     )  # fmt: skip
     if isinstance(taken, Refused):
-        refusal = error(taken.status, taken.message, message=taken.message)
+        more = _known_agents(service, agent) if taken.status == 404 else ""
+        refusal = error(taken.status, taken.message + more, message=taken.message)
         if taken.status == 503:
             refusal.headers["Retry-After"] = "1"
         return refusal
@@ -66,6 +69,14 @@ def _outcome(job: Job, ignored: list[str]) -> web.Response:
         return error(409, text, message=text, jobId=job.id)
     text = job.error or "No workers available"
     return error(404 if text == "No workers registered" else 503, text, message=text, jobId=job.id)
+
+
+def _known_agents(service: Service, wanted: str) -> str:
+    """What somebody needs to know who misspelt an agent's name. `message` stays as VideoSDK documents it."""
+    known = sorted(service.core.desk.by_agent)
+    shown = ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else "")
+    registered = f"registered are workers of {shown}" if known else "no worker is registered at all"
+    return f" for agent {cut(wanted, LONGEST)!r}{nearest(wanted, known)}; {registered}"
 
 
 def _name(body: dict[str, Any], field: str) -> str:
