@@ -14,7 +14,8 @@ from workbench.model.state import Job, Process
 from workbench.tui.board import Board
 from workbench.tui.lines import width_of
 from workbench.tui.places import Place
-from workbench.tui.widgets.slots.columns import COLUMNS, fitting, head, row
+from workbench.tui.columns import head
+from workbench.tui.widgets.slots.columns import COLUMNS, fitting, row
 from workbench.tui.widgets.slots.notes import place_note
 
 

@@ -10,6 +10,8 @@ from workbench.cli.parser import COMMANDS, parse_client, parse_run, split
 from workbench.model.errors import UsageError, WorkbenchError
 from workbench.model.text import clean_lines
 
+CONTROL_TOKEN = "WORKBENCH_CONTROL_TOKEN"
+
 
 def run(arguments: list[str]) -> int:
     """Run a command; its exit code."""
@@ -55,13 +57,19 @@ def run_agent(parsed: Namespace, arguments: list[str]) -> int:
 
 
 def attach(parsed: Namespace) -> int:
-    """`workbench attach [URL]`."""
+    """`workbench attach [URL]`: the TUI over a worker, or over a registry."""
     from workbench.client.address import resolve
-    from workbench.client.knock import knock
+    from workbench.client.knock import is_registry, knock, knock_registry
 
     address, token = resolve(parsed.url), client_token(parsed.control_token_file)
     if not _at_a_terminal():
         raise UsageError("attach opens a screen and needs a terminal; `workbench dispatch` and the routes do not")
+    if is_registry(address):
+        token = registry_token(parsed.control_token_file)
+        knock_registry(address, token)
+        from workbench.cli.tui import run_over_registry
+
+        return run_over_registry(parsed, address, token)
     knock(address, token)
     from workbench.cli.tui import run_attached
 
@@ -144,7 +152,7 @@ def _check_folder() -> None:
         raise UsageError("the current folder does not exist any more; change to one that does") from None
 
 
-def client_token(file: str | None, variable: str = "WORKBENCH_CONTROL_TOKEN") -> str | None:
+def client_token(file: str | None, variable: str = CONTROL_TOKEN) -> str | None:
     """The token for requests: from the flag's file, or from the variable."""
     if file is None:
         token, source = os.environ.get(variable), variable
@@ -160,6 +168,12 @@ def client_token(file: str | None, variable: str = "WORKBENCH_CONTROL_TOKEN") ->
     if token is not None and not (token.isprintable() and token and " " not in token):
         raise UsageError(f"{source}: must hold a token without blanks or line breaks")
     return token
+
+
+def registry_token(file: str | None) -> str | None:
+    """The token for a registry: from the flag's file, WORKBENCH_REGISTRY_TOKEN, or WORKBENCH_CONTROL_TOKEN."""
+    variable = "WORKBENCH_REGISTRY_TOKEN"
+    return client_token(file, variable if variable in os.environ else CONTROL_TOKEN)
 
 
 def _at_a_terminal() -> bool:

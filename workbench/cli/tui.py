@@ -36,6 +36,14 @@ def run_attached(parsed: Namespace, address: "Address", token: str | None) -> in
     return _run(WorkbenchApp(ClientSource(address, token), title=str(address), preferences=looks(parsed)))
 
 
+def run_over_registry(parsed: Namespace, address: "Address", token: str | None) -> int:
+    """`workbench attach REGISTRY`: its workers, load and jobs."""
+    from workbench.tui.registry.app import RegistryApp
+    from workbench.tui.registry.feed import RegistryAt
+
+    return _run(RegistryApp(RegistryAt(address, token), str(address), preferences=looks(parsed)))
+
+
 def looks(parsed: Namespace) -> "Preferences":
     """What is remembered, with what the flags say for this one time."""
     from workbench.tui.preferences import Preferences, load, preferences_path

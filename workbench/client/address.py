@@ -12,6 +12,7 @@ from workbench.model.errors import UsageError
 # struct sockaddr_un leaves 108 bytes for the path, the final zero included.
 LONGEST_SOCKET_PATH = 107
 DEFAULT_PORT = 8081
+SPELLED = {"ws": "http", "wss": "https"}  # as workers name a registry
 
 
 def run_folder() -> Path:
@@ -131,6 +132,8 @@ def _from_text(given: str) -> Address:
     if given.endswith(".sock") or given.startswith(("/", "./", "../", "~")):
         return Address(path=os.path.expanduser(given))
     url = given if "://" in given else f"http://{given}"
+    scheme, _, rest = url.partition("://")
+    url = f"{SPELLED.get(scheme, scheme)}://{rest}"
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -1,34 +1,20 @@
-"""Requests to a supervisor, and its stream of events folded into a State.
-
-aiohttp is imported when the first connection is made: it costs as much as painting the first screen.
-"""
+"""Requests to a supervisor, and its stream of events folded into a State."""
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from workbench.client.address import Address
-from workbench.model.errors import WorkbenchError
+from workbench.client.calls import Calls, ClientError, why
 from workbench.model.events import Event, from_json
 from workbench.model.state import State
 
 if TYPE_CHECKING:
     import aiohttp
-
-
-class ClientError(WorkbenchError):
-    """The supervisor refused, or cannot be reached. `status` is 0 when there was no answer."""
-
-    def __init__(self, text: str, status: int = 0, body: dict[str, Any] | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-        self.body = body or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,58 +43,8 @@ class Frame:
     lines_dropped: int = 0
 
 
-class Client:
+class Client(Calls):
     """A connection to one supervisor. Use it as `async with Client(address) as client`."""
-
-    def __init__(self, address: Address, token: str | None = None) -> None:
-        self.address = address
-        self._token = token
-        self._http: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        import aiohttp
-
-        # No bound on connections: each joined room holds one, and orders must not wait for them.
-        by_socket = self.address.path
-        connector = aiohttp.UnixConnector(by_socket, limit=0) if by_socket else aiohttp.TCPConnector(limit=0)
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        base = self.address.url or "http://localhost"
-        self._http = aiohttp.ClientSession(base, connector=connector, headers=headers)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
-
-    @property
-    def _session(self) -> "aiohttp.ClientSession":
-        if self._http is None:
-            raise ClientError("not connected")
-        return self._http
-
-    async def request(self, method: str, path: str, body: Any = None, timeout_s: float = 15.0) -> Any:
-        """One request; the JSON (or text) of the answer.
-
-        Raises:
-            ClientError: no answer, or one of 400 and above.
-        """
-        import aiohttp
-
-        try:
-            limit = aiohttp.ClientTimeout(total=timeout_s)
-            async with self._session.request(method, path, json=body, timeout=limit) as answer:
-                raw = await answer.text()
-                content = json.loads(raw) if answer.content_type == "application/json" else raw
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise ClientError(f"no answer from {self.address}: {_why(error)}") from error
-        if answer.status >= 400:
-            known = content if isinstance(content, dict) else {}
-            text = known.get("message") or known.get("error") or str(content)[:200]
-            raise ClientError(text, answer.status, known)
-        return content
 
     async def dispatch(
         self, room_id: str | None = None, metadata: dict[str, Any] | None = None, *, force: bool = False
@@ -207,7 +143,7 @@ class Client:
                     state = frame.state
                     yield frame
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ClientError(f"no events from {self.address}: {_why(error)}") from error
+            raise ClientError(f"no events from {self.address}: {why(error, self.WHAT)}") from error
 
     @asynccontextmanager
     async def room(self, room_id: str) -> AsyncIterator["RoomLine"]:
@@ -225,20 +161,6 @@ class Client:
             raise ClientError(f"room {room_id} cannot be joined", error.status) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ClientError(f"room {room_id}: {error}") from error
-
-
-def _why(error: BaseException) -> str:
-    """Why there was no answer, without what only a programmer of the HTTP library can read."""
-    import aiohttp
-
-    if isinstance(error, aiohttp.ClientConnectorError):
-        number = error.os_error.errno or 0
-        return os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
-    if isinstance(error, aiohttp.WSServerHandshakeError):
-        return f"status {error.status}"
-    if isinstance(error, json.JSONDecodeError):
-        return "it is no worker"
-    return str(error) or type(error).__name__
 
 
 class RoomLine:
@@ -291,3 +213,6 @@ async def wait_for(address: Address, timeout_s: float) -> None:
             writer.close()
             await writer.wait_closed()
             return
+
+
+__all__ = ["Client", "ClientError", "Frame", "LogLine", "RoomLine", "wait_for"]

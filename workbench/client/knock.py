@@ -1,8 +1,9 @@
-"""Is there a worker, and does it let us in? Asked before a screen is opened, without what the screen needs."""
+"""Is there a worker or a registry, and does it let us in? Asked before a screen opens, without what that needs."""
 
 import http.client
 import json
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.client.address import Address
@@ -22,28 +23,63 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def is_registry(address: Address) -> bool:
+    """Whether a registry answers at this address; no token is told to whoever it is.
+
+    Raises:
+        ClientError: nobody answers.
+    """
+    if address.path:
+        return False
+    _, body = _get(address, "/health", None, "worker")
+    return isinstance(body, dict) and isinstance(body.get("registry"), str)
+
+
+def knock_registry(address: Address, token: str | None) -> None:
+    """Return when the registry at this address lets us in.
+
+    Raises:
+        ClientError: it does not, or nobody answers.
+    """
+    status, body = _get(address, "/jobs?limit=1", token, "registry")
+    if status in (401, 403):
+        words = body.get("error") if isinstance(body, dict) else status
+        cure = "set WORKBENCH_REGISTRY_TOKEN, or name a --control-token-file"
+        raise ClientError(f"{address} does not let us in: {words}; {cure}", status)
+    _refused(address, status, body)
+
+
 def knock(address: Address, token: str | None) -> None:
     """Return when the worker at this address answers.
 
     Raises:
         ClientError: nobody answers, it is no worker, or it does not let us in.
     """
+    status, body = _get(address, "/options", token, "worker")
+    _refused(address, status, body)
+    if not isinstance(body, dict) or "agent_id" not in body:
+        raise ClientError(f"what answers at {address} is no worker")
+
+
+def _refused(address: Address, status: int, body: Any) -> None:
+    if status >= 400:
+        raise ClientError(f"{address}: {body.get('error') if isinstance(body, dict) else status}", status)
+
+
+def _get(address: Address, path: str, token: str | None, what: str) -> tuple[int, Any]:
+    """Status and JSON of an answer."""
     connection = _connection(address)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        connection.request("GET", "/options", headers=headers)
+        connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
-        body = json.loads(answer.read(1 << 20))
+        return answer.status, json.loads(answer.read(1 << 20))
     except OSError as error:
         raise ClientError(f"no answer from {address}: {error.strerror or error}") from None
     except (http.client.HTTPException, ValueError):
-        raise ClientError(f"what answers at {address} is no worker") from None
+        raise ClientError(f"what answers at {address} is no {what}") from None
     finally:
         connection.close()
-    if answer.status >= 400:
-        raise ClientError(f"{address}: {body.get('error') if isinstance(body, dict) else answer.status}", answer.status)
-    if not isinstance(body, dict) or "agent_id" not in body:
-        raise ClientError(f"what answers at {address} is no worker")
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:

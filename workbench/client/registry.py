@@ -1,10 +1,10 @@
 """Requests to a registry: a job for an agent, and its way to its end."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from workbench.client.address import Address
-from workbench.client.client import Client, ClientError
+from workbench.client.calls import Calls, ClientError
 
 DISPATCH_PATH = "/v2/agent/dispatch"
 ENDED = frozenset({"completed", "failed", "cancelled"})
@@ -17,7 +17,7 @@ async def is_registry(address: Address) -> bool:
     Raises:
         ClientError: nobody answers.
     """
-    async with Client(address) as client:
+    async with Calls(address) as client:
         try:
             about = await client.request("GET", "/health")
         except ClientError as refused:
@@ -27,8 +27,10 @@ async def is_registry(address: Address) -> bool:
     return isinstance(about, dict) and "registry" in about
 
 
-class RegistryClient(Client):
-    """A connection to one registry."""
+class RegistryClient(Calls):
+    """A connection to one registry. Use it as `async with RegistryClient(address, token) as client`."""
+
+    WHAT: ClassVar[str] = "registry"
 
     async def dispatch_for(
         self, agent_id: str, room_id: str, metadata: dict[str, Any], *, wait: bool = False

@@ -1,16 +1,14 @@
 """The workbench's terminal app: composes, and routes between screen, supervisor and the way out."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from textual import events, on
+from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding
-from textual.filter import NoColor
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 
@@ -18,9 +16,8 @@ from workbench.model.errors import WorkbenchError
 from workbench.tui.board import Board
 from workbench.tui.details import Details
 from workbench.tui.feed import Feed
-from workbench.tui.key_order import KeyOrder, Lap
+from workbench.tui.house import HOUSE_KEYS, PAINT_EVERY_S, HouseApp
 from workbench.tui.leaving import Leaving
-from workbench.tui.lines import clean
 from workbench.tui.messages import (
     BoardChanged,
     CopyWanted,
@@ -37,7 +34,6 @@ from workbench.tui.messages import (
     TellWanted,
     TuneWanted,
 )
-from workbench.tui.plain_signs import PlainSigns
 from workbench.tui.pouring import Pouring
 from workbench.tui.preferences import Preferences
 from workbench.tui.report import ExitReport
@@ -53,26 +49,21 @@ from workbench.tui.risks import (
 from workbench.tui.screens.board import BoardScreen
 from workbench.tui.source import Connection, OwnerLike, Source
 from workbench.tui.talking import Talking
-from workbench.tui.theme import DARK, DEFAULTS, MONO, THEMES
-from workbench.tui.tones import TonedApp
 from workbench.tui.tuner import Tuner
 
 if TYPE_CHECKING:
     from workbench.tui.widgets.detail.subject import Subject
     from workbench.tui.widgets.slots.table import SlotTable
 
-PAINT_EVERY_S = 0.1
-TICK_S = 1.0
 PIN_WORDS = "pin the selected job to its code; again: let newer code take it"
 LINK_STATES = {  # of the registry link, in which a key does something
     "register": ("local",),
     "retry_link": ("waiting", "failed"),
     "unregister": ("connecting", "connected"),
 }
-Severity = Literal["information", "warning", "error"]
 
 
-class WorkbenchApp(TonedApp[ExitReport]):
+class WorkbenchApp(HouseApp):
     """The TUI over a supervisor.
 
     Args:
@@ -84,8 +75,6 @@ class WorkbenchApp(TonedApp[ExitReport]):
         paint_every_s: least time between two paints of news.
     """
 
-    CSS_PATH = "workbench.tcss"
-    TITLE = "workbench"
     BINDING_GROUP_TITLE = "Worker"
     BINDINGS = [
         Binding("n", "new_job", "New", tooltip="start a job", id="job.new"),
@@ -108,13 +97,7 @@ class WorkbenchApp(TonedApp[ExitReport]):
         Binding("L", "unregister", "Unregister", tooltip="take no more jobs from the registry", id="registry.leave"),
         Binding("R", "start_again", "Start again", tooltip="start the supervisor again", id="worker.start"),
         Binding("R", "try_again", "Try again", tooltip="connect to the supervisor again at once", id="worker.try"),
-        Binding("question_mark", "help", "Help", key_display="?", tooltip="show all keys", id="help"),
-        Binding("q", "quit", "Quit", tooltip="leave; asks first when jobs are at risk", id="quit"),
-        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="leave", id="interrupt"),
-        Binding(
-            "ctrl+z", "suspend_process", "Suspend", show=False, tooltip="go back to the shell; fg returns", id="suspend"
-        ),
-        Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="find a command by name", id="palette"),
+        *HOUSE_KEYS,
     ]
 
     def __init__(
@@ -127,20 +110,9 @@ class WorkbenchApp(TonedApp[ExitReport]):
         clock: Callable[[], float] = time.time,
         paint_every_s: float = PAINT_EVERY_S,
     ) -> None:
-        super().__init__()
-        self.animation_level = "none"
-        for theme in THEMES:
-            self.register_theme(theme)
-        self._preferences = preferences or Preferences()
-        wanted = MONO.name if self.no_color else self._preferences.theme
-        self.theme = wanted if wanted in self.available_themes else DARK.name
-        if self.no_color:
-            self._filters.append(NoColor())  # Textual alone would still paint greys
-        if self._preferences.ascii:
-            self._filters.append(PlainSigns())
+        super().__init__(preferences)
         self.board = Board(clock, title)
         self._source, self._owner = source, owner
-        self._keys = KeyOrder(super().on_event, lambda: self.focused or self.screen)
         self.feed = Feed(source, self.board, self.post_message, paint_every_s)
         self.leaving = Leaving(self, owner)
         self.pouring = Pouring(source, self.board, self.tell)
@@ -149,18 +121,7 @@ class WorkbenchApp(TonedApp[ExitReport]):
             self.board, lambda: self.feed.connection, lambda: source.local, self.tell, self.post_message, self._show
         )
         self.talking = Talking(self)
-        self._shown_at = 0.0
-        self._unwatch: Callable[[], None] | None = None
         self.board_screen = BoardScreen(self.board)
-
-    @property
-    def exit_report(self) -> ExitReport:
-        """How the screen closed; after `run()`."""
-        return self.return_value or ExitReport("closed", exit_code=self.return_code or 0)
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our colours, for themes that are not ours."""
-        return DEFAULTS
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -168,24 +129,8 @@ class WorkbenchApp(TonedApp[ExitReport]):
         """The board is the only screen below the questions."""
         return self.board_screen
 
-    def on_mount(self) -> None:
-        """Paint first, then connect: what a connection imports takes as long as a paint."""
-        self.set_interval(TICK_S, self._tick)
-        self.theme_changed_signal.subscribe(self, lambda theme: self._keep(theme=theme.name))
-        self.call_after_refresh(self._begin)
-        if not self.is_headless:
-            from workbench.tui.signals import terminal_gone
-
-            self.set_interval(TICK_S, lambda: self._hung_up() if terminal_gone() else None)
-            self._watch()
-
-    def _watch(self) -> None:
-        if not self.is_headless:
-            from workbench.tui.signals import watch_signals
-
-            self._unwatch = watch_signals(self._signalled, self.leaving.quit)
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Follow the supervisor, and watch for its end where it is ours."""
         self.run_worker(self.feed.run(), group="feed", exit_on_error=True)
         if self._owner is not None:
             self.run_worker(self._watch_owner(self._owner), group="owner")
@@ -195,23 +140,10 @@ class WorkbenchApp(TonedApp[ExitReport]):
 
     async def on_unmount(self) -> None:
         """Nothing of ours stays behind."""
-        if self._unwatch is not None:
-            self._unwatch()
+        await super().on_unmount()
         if self._owner is not None:
             self._owner.close()
         await self.pouring.last_words()
-
-    def leave(self, report: ExitReport) -> None:
-        """Close the screen."""
-        self.exit(report)
-
-    def _signalled(self, number: int) -> None:
-        code = 128 + number
-        self.exit(ExitReport("closed", exit_code=code), return_code=code)
-
-    def _hung_up(self) -> None:
-        """There is no screen to restore, and reading it would spin: the closing owner pipe tells the supervisor."""
-        os._exit(128 + signal.SIGHUP)
 
     # --- news -----------------------------------------------------------------------------------
 
@@ -234,13 +166,12 @@ class WorkbenchApp(TonedApp[ExitReport]):
             self._show()
 
     def _tick(self) -> None:
-        """Ages grow also while nothing is heard."""
         self.board.listen()
-        if self.board_screen.is_mounted and time.monotonic() - self._shown_at >= TICK_S / 2:
-            self._show()
+        if self.board_screen.is_mounted:
+            super()._tick()
 
-    def _show(self) -> None:
-        self._shown_at = time.monotonic()
+    def show_all(self) -> None:
+        """Draw what is known now."""
         if not self._details.covers:
             self.board_screen.show(self.board)
         if self.screen is not self.board_screen and hasattr(self.screen, "show"):
@@ -262,40 +193,6 @@ class WorkbenchApp(TonedApp[ExitReport]):
         """Leave a room."""
         self.talking.close(message.job_id)
 
-    # --- keys -----------------------------------------------------------------------------------
-
-    async def on_event(self, event: events.Event) -> None:
-        """Keys wait for their turn."""
-        if isinstance(event, events.Key) and not event.is_forwarded:
-            await self._keys.take(event)
-        else:
-            await super().on_event(event)
-
-    async def on_lap(self, message: Lap) -> None:
-        """What a key meant is done."""
-        await self._keys.returned(message)
-
-    # --- looks ----------------------------------------------------------------------------------
-
-    def _keep(self, **chosen: Any) -> None:
-        try:
-            self._preferences.remember(**chosen)
-        except OSError as error:
-            self.tell(f"not remembered: {error}", "warning")
-
-    def action_toggle_ascii(self) -> None:
-        """Plain signs, or the drawn ones again."""
-        plain = [found for found in self._filters if isinstance(found, PlainSigns)]
-        for found in plain:
-            self._filters.remove(found)
-        if not plain:
-            self._filters.append(PlainSigns())
-        self._keep(ascii=not plain)
-        for screen in self.screen_stack:
-            screen.refresh(repaint=True, layout=True)
-            for widget in screen.query("*"):
-                widget.refresh(repaint=True)
-
     # --- load -----------------------------------------------------------------------------------
 
     def on_load_wanted(self, message: LoadWanted) -> None:
@@ -308,10 +205,6 @@ class WorkbenchApp(TonedApp[ExitReport]):
         self.pouring.stop()
 
     # --- what keys ask for ----------------------------------------------------------------------
-
-    def tell(self, words: str, severity: Severity = "information") -> None:
-        """A toast; the words may come from outside."""
-        self.notify(clean(words), severity=severity, markup=False, timeout=6 if severity != "error" else 12)
 
     def _ask(self, call: Callable[[Connection], Awaitable[object]], done: str = "") -> None:
         self.run_worker(self._asked(call, done), group="ask")
@@ -365,7 +258,7 @@ class WorkbenchApp(TonedApp[ExitReport]):
         """Ask it to end; asked first where somebody else needs it."""
         job = self._chosen.job
         if job is not None:
-            self._confirm("End job", end_question(job), "End it", lambda: self._ask(lambda c: c.end_job(job.id)))
+            self.confirm("End job", end_question(job), "End it", lambda: self._ask(lambda c: c.end_job(job.id)))
 
     def action_kill(self) -> None:
         """Kill the selected process; asked first when a job runs in it."""
@@ -373,25 +266,12 @@ class WorkbenchApp(TonedApp[ExitReport]):
         if process is None or not process.pid:
             return
         question, pid = kill_question(process, job), process.pid
-        self._confirm("Kill process", question, "Kill it now", lambda: self._ask(lambda c: c.kill_process(pid)))
-
-    def _confirm(self, title: str, question: list[str], words: str, act: Callable[[], None]) -> None:
-        if not question:  # nothing is at risk
-            act()
-            return
-        from workbench.tui.screens.choice import ChoiceScreen
-        from workbench.tui.widgets.choices import Choice
-
-        def answered(result: str | None) -> None:
-            if result == "yes":
-                act()
-
-        self.push_screen(ChoiceScreen(self.board, title, question, [Choice("y", words, "yes")]), answered)
+        self.confirm("Kill process", question, "Kill it now", lambda: self._ask(lambda c: c.kill_process(pid)))
 
     def action_reload(self) -> None:
         """Load the agent's code again; asked first when jobs of others start again with it."""
         question = reload_question(self.board)
-        self._confirm("Reload", question, "Load it", lambda: self._ask(lambda connection: connection.reload()))
+        self.confirm("Reload", question, "Load it", lambda: self._ask(lambda connection: connection.reload()))
 
     def action_pin(self) -> None:
         """Keep the selected job on its code, or let newer code take it again."""
@@ -413,7 +293,7 @@ class WorkbenchApp(TonedApp[ExitReport]):
     def action_register(self) -> None:
         """Take jobs from a registry; always asked first."""
         question = register_question(self.board)
-        self._confirm("Registry", question, "Register: take jobs from there", lambda: self._ask(lambda c: c.register()))
+        self.confirm("Registry", question, "Register: take jobs from there", lambda: self._ask(lambda c: c.register()))
 
     def action_retry_link(self) -> None:
         """Call the registry now, and do not wait for the next try."""
@@ -422,26 +302,18 @@ class WorkbenchApp(TonedApp[ExitReport]):
     def action_unregister(self) -> None:
         """Take no more jobs from the registry."""
         question = unregister_question(self.board)
-        self._confirm("Registry", question, "Leave it: no more jobs", lambda: self._ask(lambda c: c.unregister()))
+        self.confirm("Registry", question, "Leave it: no more jobs", lambda: self._ask(lambda c: c.unregister()))
 
-    def action_help(self) -> None:
-        """All keys."""
-        from workbench.tui.screens.help import HelpScreen, group_of
-
-        nodes = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
-        nodes += [self.board_screen.talk.view, self.board_screen.talk]
-        nodes += [self.board_screen.tune.view, self.board_screen.load.view]
+    def help_nodes(self) -> list[DOMNode]:
+        """The panes of the board; of a screen on top its own."""
         if self._chosen is not self.board_screen.table:
-            nodes = [self.screen, self]
-        groups = []
-        for node in nodes:
-            bindings = [binding for _, binding in node._bindings if binding.id]
-            shown = {binding.key: self.get_key_display(binding) for binding in bindings}
-            groups.append(group_of(node.BINDING_GROUP_TITLE or "", bindings, shown))
-        self.push_screen(HelpScreen(self.board, groups))
+            return [self.screen, self]
+        nodes: list[DOMNode] = [self, self.board_screen, self.board_screen.table, self.board_screen.logs.view]
+        nodes += [self.board_screen.talk.view, self.board_screen.talk]
+        return [*nodes, self.board_screen.tune.view, self.board_screen.load.view]
 
-    async def action_quit(self) -> None:
-        """`q` and Ctrl-C."""
+    def quit_asked(self) -> None:
+        """What becomes of the worker is decided first."""
         self.leaving.quit()
 
     def action_kill_supervisor(self) -> None:
@@ -535,12 +407,11 @@ class WorkbenchApp(TonedApp[ExitReport]):
             return linked and self.board.can_admit()
         return True
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the palette offers, then Textual's own."""
-        from workbench.tui.palette import commands
+    def more_commands(self) -> Iterable[SystemCommand]:
+        """One for each option."""
+        from workbench.tui.palette import options
 
-        yield from commands(self, list(screen.active_bindings.values()))
-        yield from super().get_system_commands(screen)
+        return options(self)
 
 
 __all__ = ["ExitReport", "Message", "WorkbenchApp"]

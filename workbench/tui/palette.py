@@ -13,17 +13,21 @@ from workbench.tui.tuning import meaning
 
 if TYPE_CHECKING:
     from workbench.tui.app import WorkbenchApp
+    from workbench.tui.house import HouseApp
 
 MOVES = ("move", "move_page", "scroll_rows", "shift", "recall")  # keys one holds, nothing to look for by name
 AREAS = {"go": "Screen", "zoom": "Screen", "back": "Screen", "interrupt": "Workbench", "quit": "Workbench"}
 
 
-def commands(app: "WorkbenchApp", bindings: list[ActiveBinding]) -> Iterator[SystemCommand]:
-    """The commands, beside Textual's own."""
-    yield from actions(app, bindings)
+def options(app: "WorkbenchApp") -> Iterator[SystemCommand]:
+    """A command for each option of the worker."""
     for name in filter(str.isidentifier, app.board.state.options):  # the palette would read others as markup
         title = f"Options: Change {clean(name, 60)}"
         yield SystemCommand(title, meaning(name), partial(app.board_screen.tune_option, name))
+
+
+def looks(app: "HouseApp") -> Iterator[SystemCommand]:
+    """Themes and signs."""
     for short, theme in NAMES.items():
         yield SystemCommand(f"Screen: Use the {short} theme", "remembered", partial(setattr, app, "theme", theme))
     yield SystemCommand(
@@ -33,7 +37,7 @@ def commands(app: "WorkbenchApp", bindings: list[ActiveBinding]) -> Iterator[Sys
     )
 
 
-def actions(app: "WorkbenchApp", bindings: list[ActiveBinding]) -> Iterator[SystemCommand]:
+def actions(app: "HouseApp", bindings: list[ActiveBinding]) -> Iterator[SystemCommand]:
     """What keys do here and now: one command for each, however many keys it has."""
     found: dict[str, SystemCommand] = {}
     for active in bindings:

@@ -122,8 +122,8 @@ class BoardScreen(Screen[None]):
             pane.show(board)
         self.tune.show(board)
         self.load.show(board)
-        for row in (StatusLine, KeyBar):
-            self.query_one(row).show(board)
+        self.query_one(StatusLine).show(board)
+        self.query_one(KeyBar).show(board)
 
     # --- parts ----------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ class ChoiceScreen(ModalScreen[str]):
 
     BINDINGS = [Binding("escape", "leave", "Back", tooltip="change nothing")]
 
-    def __init__(self, board: Board, title: str, question: list[str], choices: list[Choice]) -> None:
+    def __init__(self, board: object, title: str, question: list[str], choices: list[Choice]) -> None:
         super().__init__()
         self._board, self._title = board, title
         self._choices = Choices(question, [*choices, Choice("c", "Cancel: change nothing", "")])

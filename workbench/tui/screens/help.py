@@ -8,24 +8,23 @@ from textual.containers import VerticalScroll
 from textual.geometry import Size
 from textual.screen import ModalScreen
 
-from workbench.tui.board import Board
 from workbench.tui.lines import Line, pad
-from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.line_widget import Painted
 
 KEY_CELLS = 16
 
 Group = tuple[str, list[tuple[str, str]]]
 
 
-class HelpText(LineWidget):
+class HelpText(Painted[object]):
     """Groups of keys, in two columns where there is room."""
 
     def __init__(self, groups: list[Group]) -> None:
         super().__init__(id="help-text")
         self._groups = groups
 
-    def draw(self, board: Board, width: int, height: int) -> list[Line]:
-        """See `LineWidget`."""
+    def draw(self, board: object, width: int, height: int) -> list[Line]:
+        """See `Painted`."""
         lines: list[Line] = []
         for title, rows in self._groups:
             lines += [[(title, "accent")]] if title else []
@@ -51,9 +50,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("b,pageup", "scroll(-10)", "Page up", show=False),
     ]
 
-    def __init__(self, board: Board, groups: list[Group]) -> None:
+    def __init__(self, groups: list[Group]) -> None:
         super().__init__()
-        self._board, self._text = board, HelpText(groups)
+        self._text = HelpText(groups)
 
     def compose(self) -> ComposeResult:
         """The parts."""
@@ -64,7 +63,7 @@ class HelpScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Draw."""
-        self._text.show(self._board)
+        self._text.show(self)
 
     def action_scroll(self, rows: int) -> None:
         """Move."""

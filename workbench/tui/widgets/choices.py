@@ -7,9 +7,8 @@ from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
 
-from workbench.tui.board import Board
 from workbench.tui.lines import Line, wrap
-from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.line_widget import Painted
 
 INDENT = 4
 
@@ -23,7 +22,7 @@ class Choice:
     result: str
 
 
-class Choices(LineWidget, can_focus=True):
+class Choices(Painted[object], can_focus=True):
     """Question above, answers below."""
 
     BINDINGS = [
@@ -44,8 +43,8 @@ class Choices(LineWidget, can_focus=True):
         self._question, self._choices = question, choices
         self._cursor = len(choices) - 1  # the last is always the harmless one
 
-    def draw(self, board: Board, width: int, height: int) -> list[Line]:
-        """See `LineWidget`."""
+    def draw(self, board: object, width: int, height: int) -> list[Line]:
+        """See `Painted`."""
         return [
             *self._asked(width),
             *(row for index in range(len(self._choices)) for row in self._answer(index, width)),

@@ -1,24 +1,31 @@
 """What happened, newest last: jobs and processes that ended, reloads, refusals."""
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import takewhile
+from typing import Protocol
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 
 from workbench.tui import format as fmt
-from workbench.tui.board import Board
 from workbench.tui.lines import Line, wrap
 from workbench.tui.notes import Note
-from workbench.tui.widgets.line_widget import LineWidget
-from workbench.tui.widgets.pane_bar import PaneBar
+from workbench.tui.widgets.line_widget import Painted
+from workbench.tui.widgets.pane_bar import PANES, PaneBar
 
 INDENT = 11
 NOTHING = "nothing has happened yet: jobs that end, processes that die, reloads and refusals stand here; n starts a job"
 
 
-class EventsView(LineWidget, can_focus=True):
+class Telling(Protocol):
+    """What has notes, newest last."""
+
+    notes: deque[Note]
+
+
+class EventsView(Painted[Telling], can_focus=True):
     """The notes, wrapped; the latest stay in sight unless one scrolls up."""
 
     BINDING_GROUP_TITLE = "Events"
@@ -30,15 +37,16 @@ class EventsView(LineWidget, can_focus=True):
         Binding("G,end,f", "scroll_rows(-10000)", "Latest", show=False, id="events.latest"),
     ]
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, nothing: str = NOTHING, *, id: str) -> None:
         super().__init__(id=id)
+        self._nothing = nothing
         self._back = 0
         self._last: Note | None = None
 
-    def draw(self, board: Board, width: int, height: int) -> list[Line]:
-        """See `LineWidget`."""
+    def draw(self, board: Telling, width: int, height: int) -> list[Line]:
+        """See `Painted`."""
         if not board.notes:
-            return [[(f"  {row}", "faint")] for row in wrap(NOTHING, width - 3)]
+            return [[(f"  {row}", "faint")] for row in wrap(self._nothing, width - 3)]
         rows = [row for note in board.notes for row in note_rows(note, width)]
         if self._back:  # what is read does not move when something new comes
             self._back += sum(len(note_rows(note, width)) for note in newer(board, self._last))
@@ -61,7 +69,7 @@ class EventsView(LineWidget, can_focus=True):
         self.action_scroll_rows(-1)
 
 
-def newer(board: Board, last: Note | None) -> Iterator[Note]:
+def newer(board: Telling, last: Note | None) -> Iterator[Note]:
     """The notes after `last`; all of them when it is not there any more."""
     return takewhile(lambda note: note is not last, reversed(board.notes))
 
@@ -77,12 +85,16 @@ def note_rows(note: Note, width: int) -> list[Line]:
 class EventsPane(Vertical):
     """Bar and notes."""
 
+    def __init__(self, nothing: str = NOTHING, panes: tuple[str, ...] = PANES, *, id: str) -> None:
+        super().__init__(id=id)
+        self._nothing, self._panes = nothing, panes
+
     def compose(self) -> ComposeResult:
         """The parts."""
-        yield PaneBar("events")
-        yield EventsView(id="events-view")
+        yield PaneBar("events", self._panes)
+        yield EventsView(self._nothing, id="events-view")
 
-    def show(self, board: Board) -> None:
+    def show(self, board: Telling) -> None:
         """Draw from the board."""
         self.query_one(PaneBar).show(board)
         self.query_one(EventsView).show(board)

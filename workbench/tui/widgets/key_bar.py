@@ -5,19 +5,18 @@ from typing import Any
 from textual import events
 from textual.binding import ActiveBinding
 
-from workbench.tui.board import Board
 from workbench.tui.lines import Line, width_of
-from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.line_widget import Painted
 
 ALWAYS = ("help", "quit")
 # What stays where there is little room, first to last; what is not named here comes before all of it.
 ORDER = (
-    "retry_link", "new_job", "talk", "end_job", "detail", "go('tune')", "filter", "reload", "logs", "kill", "drain",
-    "register", "unregister", *ALWAYS,
+    "retry_link", "new_job", "dispatch", "talk", "end_job", "detail", "go('tune')", "filter", "reload", "logs", "kill", "drain",
+    "admit", "register", "unregister", *ALWAYS,
 )  # fmt: skip
 
 
-class KeyBar(LineWidget):
+class KeyBar(Painted[object]):
     """As many keys as fit; the focused pane's come first, help and quit always stay."""
 
     def __init__(self, *, id: str) -> None:
@@ -45,8 +44,8 @@ class KeyBar(LineWidget):
             found.append((self.app.get_key_display(binding), active))
         return sorted(found, key=lambda item: _rank(item[1].binding.action))
 
-    def draw(self, board: Board, width: int, height: int) -> list[Line]:
-        """See `LineWidget`."""
+    def draw(self, board: object, width: int, height: int) -> list[Line]:
+        """See `Painted`."""
         offered = self.offered()
         last = [item for item in offered if item[1].binding.action in ALWAYS]
         room = width - sum(len(key) + len(active.binding.description) + 3 for key, active in last)

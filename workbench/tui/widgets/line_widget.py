@@ -1,7 +1,7 @@
 """The base of every pane that draws itself from spans: only cells that changed are painted again."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -12,6 +12,8 @@ from textual.widget import Widget
 from workbench.tui.board import Board
 from workbench.tui.lines import Line, changed_cells, gated
 from workbench.tui.tones import TonedApp
+
+B = TypeVar("B")
 
 
 class ToneStyles(Widget):
@@ -33,16 +35,16 @@ class ToneStyles(Widget):
         return made.adjust_cell_length(self.content_size.width, base)
 
 
-class LineWidget(ToneStyles):
-    """A pane whose lines are computed from the board. Subclasses say what they are in `draw`."""
+class Painted(ToneStyles, Generic[B]):
+    """A pane whose lines are computed from a board of the kind `B`. Subclasses say what they are in `draw`."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: list[Line] = []
         self._row_tones: list[str] = []
-        self.board: Board | None = None
+        self.board: B | None = None
 
-    def draw(self, board: Board, width: int, height: int) -> list[Line]:
+    def draw(self, board: B, width: int, height: int) -> list[Line]:
         """The lines for `width` cells and `height` rows (0: as many as there are)."""
         raise NotImplementedError
 
@@ -50,7 +52,7 @@ class LineWidget(ToneStyles):
         """The tone of a whole row, for cursors."""
         return ""
 
-    def show(self, board: Board) -> None:
+    def show(self, board: B) -> None:
         """Draw from the board, and repaint what became different."""
         self.board = board
         self.redraw()
@@ -93,3 +95,7 @@ class LineWidget(ToneStyles):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many rows as there are lines, where the style sheet says `auto`."""
         return len(self.draw(self.board, width, 0)) if self.board is not None else 1
+
+
+class LineWidget(Painted[Board]):
+    """A pane about a worker."""

@@ -3,22 +3,21 @@
 from textual import events
 from textual.widget import Widget
 
-from workbench.tui.board import Board
 from workbench.tui.lines import Line, choose, spread, width_of
 from workbench.tui.messages import PaneWanted
-from workbench.tui.widgets.line_widget import LineWidget
+from workbench.tui.widgets.line_widget import Painted
 
 PANES = ("processes", "logs", "talk", "events", "tune", "load")
 GAP = 2
 TOLD_CELLS = 16  # the pane's own words keep at least this much: then the other tabs are numbers only
 
 
-class PaneBar(LineWidget):
+class PaneBar(Painted[object]):
     """Number and name of pane `name` on the left, what its owner tells on the right."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, panes: tuple[str, ...] = PANES) -> None:
         super().__init__(classes="pane-bar")
-        self.pane = name
+        self.pane, self._panes = name, panes
         self.tabs: tuple[str, ...] = (name,)
         self._told: list[tuple[int, Line]] = []
 
@@ -32,8 +31,8 @@ class PaneBar(LineWidget):
         self.tabs = tabs if self.pane in tabs else (self.pane,)
         self.redraw()
 
-    def draw(self, board: Board, width: int, height: int) -> list[Line]:
-        """See `LineWidget`."""
+    def draw(self, board: object, width: int, height: int) -> list[Line]:
+        """See `Painted`."""
         left: Line = [("▌" if self._lit else " ", "accent")]
         for name, words in self._tabs(width):
             here = name == self.pane
@@ -46,7 +45,7 @@ class PaneBar(LineWidget):
 
     def _tabs(self, width: int) -> list[tuple[str, str]]:
         """Each tab's pane and words."""
-        full = [(name, f"{PANES.index(name) + 1} {name.capitalize()}") for name in self.tabs]
+        full = [(name, f"{self._panes.index(name) + 1} {name.capitalize()}") for name in self.tabs]
         if sum(len(words) + GAP for _, words in full) + TOLD_CELLS <= width or len(full) == 1:
             return full
         return [(name, words if name == self.pane else words[:1]) for name, words in full]

@@ -1,10 +1,10 @@
 """The columns of the process table. Each has a rank: where width is short the highest ranks leave first."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from workbench.tui import format as fmt
 from workbench.tui.board import Board
+from workbench.tui.columns import Column, least, needed, stretched
 from workbench.tui.lines import Line, Span, clean, pad
 from workbench.tui.places import Place
 from workbench.tui.widgets.slots.notes import place_note
@@ -19,17 +19,6 @@ NOTE_CELLS = 24  # what the note has before columns of this rank and above get r
 BEAT_LATE_S = 1.0
 LAG_HIGH_MS = 200.0
 EMPTY = Look("·", "empty", "faint")
-
-
-class Column(NamedTuple):
-    """`grow` is how many further cells the column can use."""
-
-    title: str
-    width: int
-    rank: int
-    cell: Callable[[Place, Board], Span]
-    right: bool = False
-    grow: int = 0
 
 
 def _state(place: Place, board: Board) -> Span:
@@ -137,33 +126,11 @@ COLUMNS = (
 def fitting(width: int) -> list[Column]:
     """The columns for `width` cells, stretched to fill it."""
     kept = list(COLUMNS)
-    while len(kept) > 1 and _needed(kept) > width:
-        kept.remove(_least(kept))
-    while _least(kept).rank >= EXTRA_RANK and _stretched(kept, width)[-1].width < NOTE_CELLS:
-        kept.remove(_least(kept))  # words say more
-    return _stretched(kept, width)
-
-
-def _needed(columns: Sequence[Column]) -> int:
-    return sum(column.width + 1 for column in columns)
-
-
-def _least(columns: Sequence[Column]) -> Column:
-    return max(columns, key=lambda column: column.rank)
-
-
-def _stretched(columns: Sequence[Column], width: int) -> list[Column]:
-    spare, stretched = width - _needed(columns), []
-    for column in columns:
-        more = min(column.grow, spare)
-        stretched.append(column._replace(width=column.width + more))
-        spare -= more
-    return stretched
-
-
-def head(columns: Sequence[Column]) -> Line:
-    """The titles."""
-    return [("  ", ""), *((pad(c.title, c.width, right=c.right) + " ", "faint") for c in columns)]
+    while len(kept) > 1 and needed(kept) > width:
+        kept.remove(least(kept))
+    while least(kept).rank >= EXTRA_RANK and stretched(kept, width)[-1].width < NOTE_CELLS:
+        kept.remove(least(kept))  # words say more
+    return stretched(kept, width)
 
 
 def row(columns: Sequence[Column], place: Place, board: Board, lead: Span) -> Line:

@@ -7,11 +7,12 @@ from textual.message import Message
 
 from workbench.model.state import Job, Process
 from workbench.tui.board import Board
+from workbench.tui.columns import head
 from workbench.tui.lines import Line, fit
 from workbench.tui.places import Place
 from workbench.tui.widgets.line_widget import LineWidget
 from workbench.tui.widgets.slots.attention import in_order
-from workbench.tui.widgets.slots.columns import fitting, head, row
+from workbench.tui.widgets.slots.columns import fitting, row
 
 PAGE = 10
 FOOT_ROWS = 2

@@ -1,0 +1,1 @@
+"""The screen over a registry: its workers, its jobs, what happened."""
