@@ -12,9 +12,9 @@ from tests.tui.demo_state import NOW, demo_state, fill_history
 from workbench.client.client import Frame
 from workbench.model.state import Job, Process
 from workbench.tui.board import Board
+from workbench.tui.columns import head
 from workbench.tui.lines import width_of
 from workbench.tui.places import Place
-from workbench.tui.columns import head
 from workbench.tui.widgets.slots.columns import COLUMNS, fitting, row
 from workbench.tui.widgets.slots.notes import place_note
 

@@ -149,6 +149,10 @@ def test_a_link_that_waits_stands_there_with_its_next_try() -> None:
     assert "retry 3/16 in 4s; L tries now" in words(line)
 
 
+def test_a_link_that_is_up_again_is_no_trouble_any_more() -> None:
+    assert "registry connected" in words(latest(board(waiting(), link("connected", "registered as wk-7"))))
+
+
 def test_a_file_that_says_register_and_is_not_followed_is_told() -> None:
     told = board(link("local", UNFOLLOWED), register=True)
     assert words(latest(told)) == f"○ registry: {UNFOLLOWED}"

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workbench.client.registry_watch import RegistryFrame, Seen
+from workbench.client.registry_watch import Change, RegistryFrame, Seen, SeenWorker
 from workbench.tui.notes import Note
 from workbench.tui.registry.notes import counted, job_note, notes_of, registry_note, worker_note
 
@@ -30,6 +30,8 @@ class RegistryBoard:
     _ahead_s: float = 0.0  # how far the registry's clock is ahead of ours
     _taken: deque[tuple[float, int]] = field(default_factory=deque)  # when, and jobs until then
     _kept_at: float = 0.0
+    _ending: bool = False
+    _lost_at: dict[str, float] = field(default_factory=dict)  # when a worker was seen to be lost
     _counters: dict[str, int] = field(default_factory=dict)
 
     def take(self, frame: RegistryFrame) -> None:
@@ -39,7 +41,11 @@ class RegistryBoard:
         self.seen, self.known = frame.seen, True
         self._ahead_s = frame.seen.at - self.clock()
         self.stale_since, self.retry_at = None, None
+        if frame.seen.about.ending and not self._ending:
+            self.notes.append(Note(frame.seen.at, "warn", "the registry is ending: jobs go on at their workers"))
+        self._ending = frame.seen.about.ending
         for change in frame.changes:
+            self._lost(change)
             note = worker_note(change, frame.seen) or job_note(change, frame.seen)
             if note is not None:
                 self.notes.append(note)
@@ -86,6 +92,18 @@ class RegistryBoard:
         """Jobs taken in a second, over the last 10 s."""
         self._forget_before(self.clock() - RATE_S)
         return (self._taken[-1][1] - self._taken[0][1]) / RATE_S if self._taken else 0.0
+
+    def lost_for(self, worker: SeenWorker) -> float:
+        """Seconds for which its link is down, as far as it is known."""
+        told = (job.unknown_since for id in worker.jobs if (job := self.seen.jobs.get(id)) and job.unknown_since)
+        return self.now() - min(told, default=self._lost_at.get(worker.id, worker.last_seen_at))
+
+    def _lost(self, change: Change) -> None:
+        before, after = change
+        if isinstance(after, SeenWorker) and not after.connected:
+            self._lost_at.setdefault(after.id, self.seen.at)
+        elif isinstance(before or after, SeenWorker):
+            self._lost_at.pop((after or before).id, None)  # type: ignore[union-attr]
 
     def _count(self) -> None:
         total = self.seen.about.jobs_active + self.seen.about.jobs_ended

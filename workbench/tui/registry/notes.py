@@ -43,7 +43,7 @@ def _worker(before: SeenWorker | None, after: SeenWorker | None, seen: Seen) -> 
     if before is None:
         return "good", f"{who(after)} registered ({clean(after.kind, 20)}, {plural(after.max_processes, 'slot')})"
     if before.connected != after.connected:
-        return _link(after, seen)
+        return None if seen.about.ending else _link(after, seen)
     if before.draining != after.draining:
         return ("warn", f"{who(after)} drains") if after.draining else ("good", f"{who(after)} takes jobs again")
     new = [note for note in after.notes if note not in before.notes]

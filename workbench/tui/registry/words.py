@@ -75,7 +75,7 @@ def job_why(job: SeenJob, board: RegistryBoard) -> tuple[str, str]:
 def worker_note(worker: SeenWorker, board: RegistryBoard) -> tuple[str, str]:
     """The one thing to know about a worker."""
     if not worker.connected:
-        left = board.seen.about.limits.grace_s - (board.now() - worker.last_seen_at)
+        left = board.seen.about.limits.grace_s - board.lost_for(worker)
         return (f"{fmt.age(left)} left to come back" if left > 0 else "given up soon"), "bad"
     if worker.notes:
         return clean(worker.notes[-1], 200), "warn"

@@ -11,8 +11,8 @@ from workbench.tui.widgets.line_widget import Painted
 ALWAYS = ("help", "quit")
 # What stays where there is little room, first to last; what is not named here comes before all of it.
 ORDER = (
-    "retry_link", "new_job", "dispatch", "talk", "end_job", "detail", "go('tune')", "filter", "reload", "logs", "kill", "drain",
-    "admit", "register", "unregister", *ALWAYS,
+    "retry_link", "new_job", "dispatch", "talk", "end_job", "detail", "go('tune')", "filter", "reload", "logs", "kill",
+    "drain", "admit", "register", "unregister", *ALWAYS,
 )  # fmt: skip
 
 

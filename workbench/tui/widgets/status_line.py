@@ -62,8 +62,9 @@ def over_load(board: Board) -> Line:
 def latest(board: Board) -> Line:
     """The last note that is bad and recent, else the last of all."""
     reload = board.state.reload
-    lasting = {CANNOT_SERVE: reload.problem, SUSPENDED: reload.suspended}
-    over = tuple(words for words, trouble in lasting.items() if not trouble)
+    lasting = {CANNOT_SERVE: bool(reload.problem), SUSPENDED: bool(reload.suspended)}
+    lasting |= {f"registry {state}": board.state.link.state == state for state in ("waiting", "failed")}
+    over = tuple(words for words, stands in lasting.items() if not stands)
     notes = [n for n in board.notes if not n.text.startswith(over)]
     recent = [n for n in notes if n.tone in ("bad", "warn") and board.clock() - n.at < RECENT_S]
     if not recent and unfollowed(board):
