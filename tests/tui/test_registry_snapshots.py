@@ -7,6 +7,7 @@ import pytest
 from textual._context import message_hook
 from textual.pilot import Pilot
 
+from tests.tui.fakes import NOW
 from tests.tui.registry_fakes import FakeRegistry, RegistryStage, busy_world, make_registry_app
 from workbench.tui.registry import feed
 
@@ -21,6 +22,11 @@ def picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) 
     def compare(size: tuple[int, int], act: Callable[[RegistryStage], Awaitable[Any]] | None = None) -> None:
         source = FakeRegistry(busy_world())
         stage = RegistryStage(make_registry_app(source), source, None)  # type: ignore[arg-type]
+
+        board = stage.app.board
+        board.slots_trend.extend(n % 11 / 11 for n in range(90))
+        board.rate_trend.extend(n % 7 / 2 for n in range(90))
+        board._kept_at = NOW  # nothing is added meanwhile
 
         async def before(pilot: Pilot[Any]) -> None:
             await stage.begin(pilot)

@@ -24,6 +24,8 @@ from workbench.tui.widgets.registry.detail import jobs_words
 if TYPE_CHECKING:
     from workbench.tui.screens.dispatch import Wanted
 
+ALL_WORDS = "all about the selected worker or job"
+
 
 class RegistryApp(HouseApp):
     """The TUI over a registry.
@@ -39,7 +41,7 @@ class RegistryApp(HouseApp):
     BINDING_GROUP_TITLE = "Registry"
     BINDINGS = [
         Binding("n", "dispatch", "Dispatch", tooltip="dispatch a job to an agent", id="job.dispatch"),
-        Binding("enter", "detail", "Detail", tooltip="all about the selected worker or job", id="row.detail"),
+        Binding("enter", "detail", "Detail", key_display="enter", tooltip=ALL_WORDS, id="row.detail"),
         Binding("x", "end_job", "End", tooltip="ask the selected job to end", id="job.end"),
         Binding("D", "drain", "Drain", tooltip="offer the selected worker nothing more", id="worker.drain"),
         Binding("U", "admit", "Admit", tooltip="offer the selected worker jobs again", id="worker.admit"),

@@ -38,7 +38,7 @@ def _last_seen(worker: SeenWorker, board: RegistryBoard) -> Span:
 
 WORKERS = (
     Column("ID", 8, 3, lambda worker, board: (short(worker.id), "plain")),
-    Column("AGENT", 12, 1, lambda worker, board: (clean(worker.agent_name, 80), "strong"), grow=12),
+    Column("AGENT", 12, 1, lambda worker, board: (clean(worker.agent_name, 80), "strong"), grow=6),
     Column("KIND", 9, 7, lambda worker, board: (clean(worker.kind, 20), "dim")),
     Column("STATE", 11, 0, _worker_state),
     Column("SLOTS", 12, 2, _slots),
