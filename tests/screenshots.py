@@ -5,10 +5,12 @@ Nothing is staged but the conversation: processes, figures, logs and errors are 
 """
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,9 +21,14 @@ from pathlib import Path
 import cairosvg
 from textual.pilot import Pilot
 
+from workbench.client.address import Address
 from workbench.client.client import Client
 from workbench.client.owner import Owner
+from workbench.client.registry import RegistryClient
 from workbench.tui.app import WorkbenchApp
+from workbench.tui.house import HouseApp
+from workbench.tui.registry.app import RegistryApp
+from workbench.tui.registry.feed import RegistryAt
 from workbench.tui.report import ExitReport
 from workbench.tui.source import ClientSource
 
@@ -29,6 +36,13 @@ ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "screenshots"
 WAIT_S = 60.0
 PNG_WIDTH = 1400
+
+
+async def until(pilot: Pilot[ExitReport], what: Callable[[], object]) -> None:
+    """Wait for something to show."""
+    async with asyncio.timeout(WAIT_S):
+        while not what():
+            await pilot.pause(0.05)
 
 
 @dataclass
@@ -42,9 +56,7 @@ class Stage:
 
     async def until(self, what: Callable[[], object]) -> None:
         """Wait for something to show."""
-        async with asyncio.timeout(WAIT_S):
-            while not what():
-                await self.pilot.pause(0.05)
+        await until(self.pilot, what)
 
     async def say(self, text: str) -> None:
         """Type into the talk pane and wait for the answer."""
@@ -86,9 +98,9 @@ async def stage(sample: str, size: tuple[int, int], *flags: str) -> AsyncIterato
         os.chdir(ROOT)
 
 
-def shoot(it: Stage, name: str) -> None:
+def shoot(app: HouseApp, name: str) -> None:
     """Keep what is on the screen now."""
-    picture = it.app.export_screenshot(title="workbench")
+    picture = app.export_screenshot(title="workbench")
     (PICTURES / f"{name}.svg").write_text("\n".join(line.rstrip() for line in picture.splitlines()) + "\n")
     in_font = re.sub(r"font-family:[^;]*;", "font-family: DejaVu Sans Mono, monospace;", picture)
     cairosvg.svg2png(in_font.encode(), write_to=str(PICTURES / f"{name}.png"), output_width=PNG_WIDTH)
@@ -215,14 +227,103 @@ SCENES: dict[str, tuple[str, tuple[int, int], tuple[str, ...], Callable[[Stage],
 }
 
 
+@asynccontextmanager
+async def registry() -> AsyncIterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A registry of its own, and its address."""
+    command = [sys.executable, "-m", "workbench", "registry", "--port", "0", "--log-format", "json"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        yield json.loads(await asyncio.to_thread(process.stderr.readline))["url"], process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def dispatched(url: str, agent: str, room: str) -> str:
+    """A job for an agent; its worker."""
+    async with RegistryClient(Address(url=url)) as client:
+        return (await client.dispatch(agent, room, {"caller": "Ada"}))[1]
+
+
+@asynccontextmanager
+async def workers(url: str, folder: str, *samples: str) -> AsyncIterator[None]:
+    """Workers that register there."""
+    flags = ["--no-tui", "--port=0", "--register", "--registry-url", url, "--load-threshold=inf"]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": folder}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "workbench", str(ROOT / "sample_agents" / sample), *flags],
+            env=environment, stderr=subprocess.DEVNULL, cwd=folder,
+        )
+        for sample in samples
+    ]  # fmt: skip
+    try:
+        yield
+    finally:
+        for worker in started:
+            worker.kill()
+            worker.wait()
+
+
+async def over_registry(name: str) -> None:
+    """A registry with three workers, one of which drains, and jobs that run, end and fail."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with registry() as (url, _), workers(url, folder, "bot.py", "bot.py", "crashy.py"):
+            app = RegistryApp(RegistryAt(Address(url=url), None), url)
+            async with app.run_test(size=(120, 40)) as pilot, RegistryClient(Address(url=url)) as client:
+                await until(pilot, lambda: app.board.seen.connected == 3)
+                agents = {worker.id: worker.agent_name for worker in app.board.seen.workers.values()}
+                crashy = next(agent for agent in agents.values() if agent != "Freewheel")
+                for number in range(5):
+                    await dispatched(url, "Freewheel", f"call-{1040 + number}")
+                    await pilot.pause(0.5)
+                await dispatched(url, crashy, "call-900")
+                await dispatched(url, crashy, "call-901")
+                drained = next(id for id, agent in agents.items() if agent == "Freewheel")
+                await client.drain(drained, True)
+                held = [job for job in app.board.seen.jobs.values() if job.worker_id == drained]
+                await client.end_job(held[0].id)
+                await pilot.pause(6)
+                shoot(app, name)
+                app.exit()
+                assert app._task is not None
+                await asyncio.wait([app._task])
+
+
+async def link_lost(name: str) -> None:
+    """A registry that went away while a job from it runs: the retries, and the job that goes on."""
+    flags = ("--port=0", "--load-threshold=inf")
+    async with (
+        registry() as (url, process),
+        stage("bot.py", (120, 40), *flags, "--registry-url", url) as it,
+    ):
+        await it.client.register()
+        await it.until(lambda: it.app.board.state.link.state == "connected")
+        await dispatched(url, "Freewheel", "call-1042")
+        await it.until(lambda: len(it.app.board.state.active_jobs()) == 2)
+        await it.say("My name is Ada. Where is order 1042?")
+        await it.pilot.press("escape", "1")
+        process.kill()
+        await it.until(lambda: it.app.board.state.link.attempt >= 2 and it.app.board.state.link.retry_at)
+        await it.rest(1)
+        shoot(it.app, name)
+
+
+REGISTRY_SCENES = {"registry": over_registry, "link-lost": link_lost}
+
+
 async def main(names: list[str]) -> None:
     """Make the named pictures, or all."""
     PICTURES.mkdir(exist_ok=True)
-    for name in names or SCENES:
+    for name in names or [*SCENES, *REGISTRY_SCENES]:
+        if name in REGISTRY_SCENES:
+            await REGISTRY_SCENES[name](name)
+            continue
         sample, size, flags, play = SCENES[name]
         async with stage(sample, size, "--port=0", *flags) as it:
             await play(it)
-            shoot(it, name)
+            shoot(it.app, name)
 
 
 if __name__ == "__main__":

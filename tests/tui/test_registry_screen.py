@@ -127,6 +127,16 @@ async def test_S_shows_first_who_needs_a_look_and_the_cursor_stays_on_its_row() 
         assert "▌ 0f11aa22" in stage.of("#workers-table").split("\n")[2]
 
 
+async def test_until_somebody_looks_the_cursor_is_on_the_newest_job() -> None:
+    async with registry_staged() as stage:
+        assert "▌ 44dd55ee" in stage.of("#jobs-table")
+        await stage.news(jobs=[job("88bb99cc00dd", "offered", queued_at=NOW)])
+        assert "▌ 88bb99cc" in stage.of("#jobs-table")
+        await stage.press("2")
+        await stage.news(jobs=[job("99cc88bb77aa", "offered", queued_at=NOW + 1)])
+        assert "▌ 88bb99cc" in stage.of("#jobs-table")
+
+
 async def test_a_new_job_moves_the_row_under_the_cursor_and_the_cursor_with_it() -> None:
     async with registry_staged() as stage:
         await stage.press("2", "j")

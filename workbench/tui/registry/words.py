@@ -62,7 +62,8 @@ def job_why(job: SeenJob, board: RegistryBoard) -> tuple[str, str]:
     """The one thing to know about a job: how it ended, or what it waits for."""
     if job.ended:
         error = f": {clean(job.error, 300)}" if job.error else ""
-        told = "" if job.status == "completed" else f"{clean(job.reason or '', 40)}{error}"
+        reason = "" if job.reason == job.status else clean(job.reason or "", 40)
+        told = "" if job.status == "completed" else f"{reason}{error}".removeprefix(": ")
         return told, "bad" if job.status == "failed" else "dim"
     if job.status == "unknown":
         since = f" for {fmt.age(board.now() - job.unknown_since)}" if job.unknown_since else ""

@@ -46,6 +46,7 @@ class RegistryTable(Painted[RegistryBoard], can_focus=True):
         self.attention = False
         self.selected_id = ""
         self._top = self._at = 0
+        self._held = False  # somebody was here, and has a row under the cursor; until then it is the first one
         self._ids: list[str] = []
 
     # --- rows -----------------------------------------------------------------------------------
@@ -76,7 +77,9 @@ class RegistryTable(Painted[RegistryBoard], can_focus=True):
         if not rows:
             self.selected_id = ""
             return [fit([(f"  {'nothing matches the filter' if self.filter else self.NOTHING}", "dim")], width)]
-        self._at = self._ids.index(self.selected_id) if self.selected_id in self._ids else min(self._at, len(rows) - 1)
+        if self._held and self.selected_id in self._ids:
+            self._at = self._ids.index(self.selected_id)
+        self._at = min(self._at, len(rows) - 1)
         self.selected_id = self._ids[self._at]
         columns, room = fitted(self.COLUMNS, width - 2), max(height - 1 if height else len(rows), 1)
         self._top = min(max(self._top, self._at - room + 1, 0), self._at, max(len(rows) - room, 0))
@@ -111,7 +114,8 @@ class RegistryTable(Painted[RegistryBoard], can_focus=True):
         self.post_message(self.Moved())
 
     def on_focus(self) -> None:
-        """The cursor becomes visible."""
+        """The cursor becomes visible, and keeps its row from here on."""
+        self._held = True
         self.redraw()
 
     def on_blur(self) -> None:
