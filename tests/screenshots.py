@@ -24,7 +24,7 @@ from textual.pilot import Pilot
 from workbench.client.address import Address
 from workbench.client.client import Client
 from workbench.client.owner import Owner
-from workbench.client.registry import RegistryClient
+from workbench.client.registry_watch import RegistryWatch
 from workbench.tui.app import WorkbenchApp
 from workbench.tui.house import HouseApp
 from workbench.tui.registry.app import RegistryApp
@@ -242,7 +242,7 @@ async def registry() -> AsyncIterator[tuple[str, "subprocess.Popen[str]"]]:
 
 async def dispatched(url: str, agent: str, room: str) -> str:
     """A job for an agent; its worker."""
-    async with RegistryClient(Address(url=url)) as client:
+    async with RegistryWatch(Address(url=url)) as client:
         return (await client.dispatch(agent, room, {"caller": "Ada"}))[1]
 
 
@@ -271,7 +271,7 @@ async def over_registry(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with registry() as (url, _), workers(url, folder, "bot.py", "bot.py", "crashy.py"):
             app = RegistryApp(RegistryAt(Address(url=url), None), url)
-            async with app.run_test(size=(120, 40)) as pilot, RegistryClient(Address(url=url)) as client:
+            async with app.run_test(size=(120, 40)) as pilot, RegistryWatch(Address(url=url)) as client:
                 await until(pilot, lambda: app.board.seen.connected == 3)
                 agents = {worker.id: worker.agent_name for worker in app.board.seen.workers.values()}
                 crashy = next(agent for agent in agents.values() if agent != "Freewheel")
