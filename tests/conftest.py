@@ -28,7 +28,8 @@ WAIT_S = float(os.environ.get("TEST_WAIT_S", "60"))  # a bound on hanging, never
 def child_environment(**more: str) -> dict[str, str]:
     """The environment of a user's machine: without this machine's Python switches.
 
-    No test speaks TLS, but aiohttp reads every certificate there is when it is imported: a sixth of a worker's start.
+    A test that speaks TLS names the CA it trusts. To the others it would be lost time: aiohttp reads every certificate
+    there is when it is imported, a sixth of a worker's start.
     """
     left_out = ("PYTHONUN", "PYTHONDONT", "WORKBENCH_", "COLUMNS", "LINES", "PYTEST_")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Worker
-from tests.test_cli import free_port, workbench
-from tests.workers import begin, until, until_ready
+from tests.test_cli import workbench
+from tests.workers import begin, free_port, until, until_ready
 from workbench.model.durations import duration, seconds_of
 
 AGENT = "defects.py"
