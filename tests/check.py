@@ -13,7 +13,7 @@ STEPS = [
     [str(BIN / "mypy")],
     [str(BIN / "lint-imports")],
     # Most of the tests wait for processes of theirs. A file's tests run one after the other: some share a port.
-    [sys.executable, "-m", "pytest", "-n", str(1 + (os.cpu_count() or 1)), "--dist", "loadfile", *sys.argv[1:]],
+    [sys.executable, "-m", "pytest", "-n", str(2 + (os.cpu_count() or 1)), "--dist", "loadfile", *sys.argv[1:]],
 ]
 
 
