@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -43,9 +44,9 @@ def assert_restored(terminal: Terminal, may_ring: bool = False) -> None:
     wait_until(lambda: not tagged(terminal.tag), "nothing of it is left")
 
 
-def start(open_terminal: OpenTerminal, *flags: str, agent: str = "bot.py") -> Terminal:
+def start(open_terminal: OpenTerminal, *flags: str, agent: str = "bot.py", **how: Any) -> Terminal:
     """The workbench over a sample, up to the bot's greeting."""
-    terminal = open_terminal(agent, "--port=0", *flags)
+    terminal = open_terminal(agent, "--port=0", *flags, **how)
     terminal.sees("● READY", GREETING)
     return terminal
 

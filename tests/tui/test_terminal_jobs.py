@@ -85,7 +85,7 @@ def is_own(job: dict[str, Any], terminal: Terminal) -> bool:
 def test_a_broken_save_shows_its_line_while_the_old_code_answers_and_a_mended_one_takes_over(
     open_terminal: OpenTerminal,
 ) -> None:
-    terminal = start(open_terminal)
+    terminal = start(open_terminal, size=(100, 44))  # below the card there is room for an answer to stay
     agent = terminal.folder / "bot.py"
     good = agent.read_text()
     line = next(n for n, text in enumerate(good.splitlines(), 1) if text.startswith("GREETING = "))
