@@ -182,7 +182,7 @@ async def test_fault_M7_a_secret_that_replaced_another_in_its_file_is_hidden_onc
     assert "******** ********" in lines
 
 
-@defence(("workbench/model/mask.py", "len(value) >= SHORTEST", "value"))
+@defence(("workbench/model/mask.py", "if value and len(value) >= SHORTEST}", "if value}"))
 async def test_fault_M7_a_secret_too_short_to_be_one_masks_no_ordinary_words(start_worker: Any) -> None:
     worker = start_worker(AGENT, "--registry-url", "wss://user:a@registry.invalid")
     async with worker.client() as client:

@@ -100,7 +100,7 @@ def test_a_signal_restores_the_terminal_and_ends_everything(
     assert_restored(terminal)
 
 
-@defence(("workbench/tui/app.py", "self._hung_up() if terminal_gone() else None", "None"))
+@defence(("workbench/tui/house.py", "self._hung_up() if terminal_gone() else None", "None"))
 @pytest.mark.parametrize("launch", [LAUNCH, NOT_CONTROLLING], ids=["with SIGHUP", "without a signal"])
 def test_a_closed_window_ends_everything(open_terminal: OpenTerminal, launch: str) -> None:
     terminal = open_terminal("bot.py", "--port=0", launch=launch)
