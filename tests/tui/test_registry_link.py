@@ -95,6 +95,15 @@ async def test_leaving_a_registry_tells_what_goes_on(state: str) -> None:
         await stage.asked("unregister")
 
 
+async def test_a_link_that_is_given_up_after_its_jobs_is_told_and_can_be_kept() -> None:
+    async with staged(FakeSource(fresh_state()), size=(200, 60)) as stage:
+        await stage.happen(link("connected", "unregistering, after 1 job", worker_id="wk-7"), *given())
+        assert "unregistering, after 1 job" in stage.of("#header")
+        assert "L Register" in stage.rows()[-1]
+        await stage.press("L")
+        await stage.asked("register")
+
+
 async def test_the_word_of_the_key_follows_the_link() -> None:
     async with staged(FakeSource(fresh_state()), size=(200, 60)) as stage:
         for event, word in (

@@ -8,18 +8,20 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.conftest import Worker, wait_until
 from tests.registry.conftest import Registry, start_registry
+from tests.tui.fakes import NOW
+from tests.tui.registry_fakes import FakeRegistry
+from tests.tui.test_hostile import EVIL
+from tests.tui.test_registry_screen import evil_world
 from tests.tui.test_terminal import OpenTerminal, assert_restored
-from workbench.model.wire import AGENT_PATH
 
 pytestmark = pytest.mark.timeout(180)
 __all__ = ["start_registry"]
 TOKEN = "screen-test-token"
-EVIL = "A\x1b[2J\x1b]0;pwned\x07\x1b]52;c;QUJD\x07\x1b[?1049l\x1b[?25h\x9b31m\x07\x0f\x0e\x7f\u202eZ"
 
 
 @pytest.fixture(autouse=True)
@@ -100,31 +102,53 @@ def test_a_worker_registers_by_its_key_and_shows_its_retries_while_the_registry_
     worker.type("L")
     worker.sees("1 job from there goes on here.")
     worker.type("y")
-    worker.sees("○ local")
-    assert [job["status"] for job in jobs(registry)] == ["unknown"] or not asked(f"{registry.url}/workers")["workers"]
+    worker.sees("unregistering, after 1 job", "L Register")
+    (job,) = jobs(registry)
+    asked(f"{registry.url}/jobs/{job['id']}", "DELETE")
+    worker.sees("○ local", "cancelled / cancelled")
+    wait_until(lambda: [job["status"] for job in jobs(registry)] == ["cancelled"], "its end is told")
+    assert asked(f"{registry.url}/workers")["workers"] == []
     worker.type("q")
-    worker.sees("1 job runs besides")
-    worker.type("s")
     assert worker.ended() == 0
     assert_restored(worker)
 
 
-def test_hostile_names_reach_the_terminal_only_as_text(
-    open_terminal: OpenTerminal, start_registry: Callable[..., Registry]
-) -> None:
-    registry = start_registry()
+async def attacking(registry: FakeRegistry, look: Callable[[str], None]) -> None:
+    """Run a registry that wants the terminal of who attaches to it."""
+    state = {**registry.state, "workers": registry.state["workers"][:1]}
 
-    async def register() -> None:
-        async with aiohttp.ClientSession() as http, http.ws_connect(registry.url + AGENT_PATH) as socket:
-            await socket.send_json({"type": "register", "agent_name": EVIL, "max_processes": 5})
-            await socket.receive()
-            await asyncio.to_thread(look)
+    async def events(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json({"type": "snapshot", "seq": 1, "at": NOW, "state": state})
+        async for _ in socket:
+            pass
+        return socket
 
-    def look() -> None:
-        screen = open_terminal("attach", registry.url, size=(120, 40))
-        screen.sees("● SERVING", "A·31m␇␏␎␡·Z")
-        screen.type("\r")
-        screen.sees("esc Back", "A·31m␇␏␎␡·Z")
+    async def others(request: web.Request) -> web.Response:
+        status = 503 if request.method == "POST" else 200
+        return web.json_response({"registry": EVIL, "error": EVIL, "message": EVIL, "jobs": []}, status=status)
+
+    app = web.Application()
+    app.add_routes([web.get("/events", events), web.route("*", "/{any:.*}", others)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await asyncio.to_thread(look, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+
+
+def test_a_hostile_registry_reaches_the_terminal_only_as_text(open_terminal: OpenTerminal) -> None:
+    def look(url: str) -> None:
+        screen = open_terminal("attach", url, size=(120, 40))
+        screen.sees("workers 1/1", "[@click")
+        screen.type("D")
+        screen.sees("iso")  # of the refusal
+        screen.type("2\r")
+        screen.sees("esc Back", "Attempts")
+        screen.type("G")
         screen.type("\x1b")
         screen.until(lambda: "n Dispatch" in screen.rows()[-1], "the tables")
         screen.type("n")
@@ -134,6 +158,7 @@ def test_hostile_names_reach_the_terminal_only_as_text(
         screen.type("q")
         assert screen.ended() == 0
         assert_restored(screen)
-        assert b"pwned" not in screen.raw
+        assert b"\x1b]0;" not in screen.raw
+        assert b"\x1b]52" not in screen.raw
 
-    asyncio.run(register())
+    asyncio.run(attacking(evil_world(), look))

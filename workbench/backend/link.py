@@ -20,6 +20,7 @@ from workbench.model import wire
 from workbench.model.errors import UsageError
 from workbench.model.hosts import is_loopback, shown
 from workbench.model.options import Options
+from workbench.model.records import UNREGISTERING
 from workbench.model.text import plural
 from workbench.supervisor.worker import Supervisor
 
@@ -84,7 +85,7 @@ class Link:
         told, else the next connection tells them."""
         if self._talk is not None and (self._offers.job_count or self._outbox):
             self._leaving = self._offers.closed = True
-            self._tell("connected", f"unregistering, after {plural(self._offers.job_count, 'job')}")
+            self._tell("connected", f"{UNREGISTERING}, after {plural(self._offers.job_count, 'job')}")
             self._talk.tell(status=True)
             return
         if self._task is not None:

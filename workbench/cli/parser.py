@@ -292,7 +292,7 @@ workbench: run, watch and tune the worker that runs your AI agent
   workbench AGENT --no-tui [OPTIONS]    the same supervisor headless, as in production
   workbench AGENT --no-tui --once [--room R] [--metadata JSON]
                                         run one job; exit 0 if it completed, 1 if not
-  workbench attach [URL]                the same TUI over a worker that runs already
+  workbench attach [URL]                the same TUI over a worker or a registry that runs
   workbench dispatch [--url URL] [--agent-id A] [--room R] [--metadata JSON] [--force] [--wait]
                                         hand a job to a running worker, or to a registry
   workbench registry [--host H] [--port P] [--token-file FILE] [--tls-cert FILE --tls-key FILE] [--public-url URL]

@@ -210,11 +210,11 @@ class RegistryWatch(RegistryClient):
 
     async def end_job(self, job_id: str) -> None:
         """Ask a job to end."""
-        await self.request("DELETE", f"/jobs/{quote(job_id, safe='')}")
+        await self.request("DELETE", f"/jobs/{_in_path(job_id)}")
 
     async def drain(self, worker_id: str, on: bool) -> None:
         """Offer a worker nothing more, or something again."""
-        await self.request("POST" if on else "DELETE", f"/workers/{quote(worker_id, safe='')}/drain")
+        await self.request("POST" if on else "DELETE", f"/workers/{_in_path(worker_id)}/drain")
 
     async def frames(self) -> AsyncIterator[RegistryFrame]:
         """The registry's state, then what changes, until the link ends.
@@ -249,6 +249,11 @@ class RegistryWatch(RegistryClient):
             seen.begin(told, jobs)
             return RegistryFrame(seen, snapshot=True)
         return RegistryFrame(seen, seen.take(told, jobs))
+
+
+def _in_path(id: str) -> str:
+    """An id as a part of a path; half a character, which no registry of ours tells, cannot be one."""
+    return quote(id, safe="", errors="replace")
 
 
 async def _read_jobs(told: list[dict[str, Any]]) -> list[SeenJob]:

@@ -130,6 +130,9 @@ class Load:
     supervisor_lag_ms: float = 0.0
 
 
+UNREGISTERING = "unregistering"  # how the reason of a link begins that is given up after its jobs
+
+
 @dataclass(slots=True)
 class Link:
     """The registry link."""
@@ -142,6 +145,11 @@ class Link:
     worker_id: str = ""  # what the registry calls this worker
     undelivered: int = 0  # updates that it has not confirmed
     since: float = 0.0
+
+    @property
+    def leaving(self) -> bool:
+        """It is up only until the jobs from there have ended, and that is told."""
+        return self.state == "connected" and self.why.startswith(UNREGISTERING)
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 PIN_WORDS = "pin the selected job to its code; again: let newer code take it"
 LINK_STATES = {  # of the registry link, in which a key does something
-    "register": ("local",),
+    "register": ("local", "leaving"),
     "retry_link": ("waiting", "failed"),
     "unregister": ("connecting", "connected"),
 }
@@ -291,7 +291,7 @@ class WorkbenchApp(HouseApp):
         self._ask(lambda connection: connection.admit(), "jobs are taken again")
 
     def action_register(self) -> None:
-        """Take jobs from a registry; always asked first."""
+        """Take jobs from a registry; asked first, unless it has given this worker jobs until now."""
         question = register_question(self.board)
         self.confirm("Registry", question, "Register: take jobs from there", lambda: self._ask(lambda c: c.register()))
 
@@ -402,7 +402,8 @@ class WorkbenchApp(HouseApp):
         if action == "drain":
             return linked and not self.board.state.worker.draining
         if action in LINK_STATES:
-            return linked and self.board.state.link.state in LINK_STATES[action]
+            link = self.board.state.link
+            return linked and ("leaving" if link.leaving else link.state) in LINK_STATES[action]
         if action == "admit":
             return linked and self.board.can_admit()
         return True

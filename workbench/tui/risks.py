@@ -48,7 +48,9 @@ def registry_of(board: Board) -> str:
 
 
 def register_question(board: Board) -> list[str]:
-    """Before strangers' jobs run on this machine."""
+    """Before strangers' jobs run on this machine; none where the link is only being given up."""
+    if board.state.link.leaving:
+        return []
     agent = clean(board.state.worker.agent_id, 60)
     return [f"Register at {registry_of(board)} as {agent}?", "Jobs from there will run on this machine."]
 

@@ -21,11 +21,13 @@ _JOB = {
 
 
 def worker_look(worker: SeenWorker) -> Look:
-    """The first of: lost, draining, what it says of itself, over load, full, ready."""
+    """The first of: lost, draining, joining (its jobs are not known yet), its own word, over load, full, ready."""
     if not worker.connected:
         return Look("✗", "lost", "bad")
     if worker.draining or worker.status == "draining":
         return Look("◐", "draining", "warn")
+    if worker.status == "joining":
+        return Look("◌", "joining", "info")
     if worker.status != "available":
         return Look("?", clean(worker.status, 20), "warn")
     if over_load(worker):

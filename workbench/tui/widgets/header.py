@@ -127,7 +127,9 @@ def _registry(board: Board) -> Parts:
         parts.append((5, [(f"{board.state.worker.reserved} reserved", "info")]))
     if link.state != "local" and link.url:
         parts.append((7, [(clean(link.url, 80), "dim")]))
-    if link.state == "connected" and link.worker_id:
+    if link.leaving:
+        parts.append((4, [(clean(link.why, 80), "warn")]))
+    elif link.state == "connected" and link.worker_id:
         parts.append((8, [(f"as {cut(clean(link.worker_id), LONGEST_NAME)}", "dim")]))
     elif link.why and link.state != "connecting":
         tone = "bad" if link.state == "failed" else "dim"
