@@ -42,7 +42,7 @@ async def test_fault_F1_an_idle_worker_ends_at_once_with_0(start_worker: Any, nu
 
 
 @defence(
-    (CLOSING, "or not self.begun or self._state.active_jobs():", "or not self.begun:"),
+    (CLOSING, "or not self.begun or self._state.active_jobs() or kept:", "or not self.begun or kept:"),
     (CLOSING, 'if self._state.live("busy", "stopping") and now.mono < self._exit_by:', "if False:"),
 )
 async def test_fault_F2_every_job_finishes_and_the_worker_ends_with_the_last(start_worker: Any, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ async def test_fault_F10_a_draining_worker_refuses_at_once_and_runs_what_it_had_
 
 @pytest.mark.parametrize("pause_ms", [0, 30, 80, 150])
 @defence(
-    (CLOSING, "or not self.begun or self._state.active_jobs():", "or not self.begun:"),
+    (CLOSING, "or not self.begun or self._state.active_jobs() or kept:", "or not self.begun or kept:"),
     (CLOSING, 'if self._state.live("busy", "stopping") and now.mono < self._exit_by:', "if False:"),
 )
 async def test_fault_F14_a_signal_in_the_middle_of_a_reload_waits_for_the_jobs(

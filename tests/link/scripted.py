@@ -53,15 +53,18 @@ class Caller:
         return (await self.hear(before + 1, "availability_response", job_id=job_id))[-1]
 
     async def assign(self, job_id: str, metadata: Message | None = None, room_id: str = "", **more: Any) -> None:
-        await self.tell(
-            "job_assignment", job_id=job_id, room_id=room_id, agent_name="ledger", token="", url="",
-            metadata=metadata, **more,
-        )  # fmt: skip
+        order = {"room_id": room_id, "agent_name": "ledger", "token": "", "url": "", "metadata": metadata, **more}
+        await self.tell("job_assignment", job_id=job_id, **order)
 
     async def give(self, job_id: str, metadata: Message | None = None, room_id: str = "") -> None:
         """Offer and assign."""
         assert (await self.offer(job_id, room_id))["available"]
         await self.assign(job_id, metadata, room_id)
+
+    async def give_with(self, job_id: str, metadata: Message, **more: Any) -> None:
+        """Offer and assign, with what else is said of the room."""
+        assert (await self.offer(job_id))["available"]
+        await self.assign(job_id, metadata, **more)
 
     async def close(self, code: int = WSCloseCode.OK, reason: bytes = b"") -> None:
         await self.socket.close(code=code, message=reason)

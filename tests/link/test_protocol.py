@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 from tests.conftest import Worker, wait_until
 from tests.defences import defence
@@ -12,6 +13,7 @@ from tests.workers import until
 
 Register = Callable[..., Worker]
 LINK = "workbench/backend/link.py"
+OFFERS = "workbench/backend/offers.py"
 
 
 async def test_a_worker_registers_as_an_sdk_worker_does(registry: Scripted, register: Register) -> None:
@@ -122,7 +124,7 @@ async def test_without_register_nobody_is_called(registry: Scripted, start_worke
         assert (await client.request("GET", "/link"))["state"] == "local"
 
 
-@defence((LINK, "self._talk is not None and (self._offers.job_count or self._outbox)", "False"))
+@defence((LINK, "if self._leaving and not self._offers.job_count:", "if self._leaving:"))
 async def test_a_worker_that_unregisters_takes_nothing_more_and_tells_how_its_jobs_end(
     registry: Scripted, register: Register
 ) -> None:
@@ -132,7 +134,7 @@ async def test_a_worker_that_unregisters_takes_nothing_more_and_tells_how_its_jo
     await caller.heard("job_update", job_id="j1", status="running")
     async with worker.client() as client:
         assert "after 1 job" in (await client.request("DELETE", "/link"))["why"]
-        assert (await caller.offer("j2"))["error"] == "draining: the worker unregisters"
+        assert (await caller.offer("j2"))["error"] == "draining: the worker leaves, or registers anew"
         await client.end_job("j1")
         await caller.heard("job_update", job_id="j1", status="cancelled")
         await caller.gone.wait()
@@ -144,7 +146,7 @@ async def test_a_worker_that_unregisters_takes_nothing_more_and_tells_how_its_jo
         assert (await again.offer("j3"))["available"]
 
 
-@defence((LINK, "            await asyncio.wait([before])\n", "            pass\n"))
+@defence((LINK, '            self._talk.end = "anew"', "            pass"))
 async def test_unregistering_and_registering_in_one_breath_leaves_a_link_that_works(
     registry: Scripted, register: Register
 ) -> None:
@@ -181,3 +183,66 @@ async def test_a_proxy_of_the_environment_does_not_stand_between_two_on_this_mac
 ) -> None:
     register(HTTP_PROXY="http://127.0.0.1:1", http_proxy="http://127.0.0.1:1")
     await first(registry)
+
+
+@defence((OFFERS, 'update.model_copy(update={"error": self._supervisor.logs.mask.text(update.error)})', "update"))
+async def test_a_token_that_is_a_word_of_the_protocol_hides_no_words_of_it(
+    registry: Scripted, register: Register
+) -> None:
+    register()
+    caller = await first(registry)
+    for number, token in enumerate(("completed", "job_update", "secret-boom")):
+        await caller.give_with(f"j{number}", {"do": "wait"}, token=token)
+        await caller.heard("job_update", job_id=f"j{number}", status="running")
+    await caller.give("k1", {"do": "return"})
+    await caller.heard("job_update", job_id="k1", status="completed")
+    await caller.give_with("k2", {"do": "raise"}, token="ValueError")
+    assert "********: boom" in (await caller.heard("job_update", job_id="k2", status="failed"))["error"]
+
+
+@defence((OFFERS, "        why = why or _too_much(order)\n", ""))
+async def test_what_no_process_could_read_is_rejected_and_holds_no_slot(registry: Scripted, register: Register) -> None:
+    worker = register("--max-processes", "1")
+    caller = await first(registry)
+    deep: Any = {}
+    for _ in range(80):
+        deep = {"a": deep}
+    for number, more in enumerate(({"metadata": deep}, {"room_options": deep}, {"token": "x" * 900_000})):
+        job_id = f"j{number}"
+        assert (await caller.offer(job_id))["available"]
+        await caller.assign(job_id, **more)
+        update = await caller.heard("job_update", job_id=job_id, status="failed")
+        assert update["error"].startswith("rejected: its ")
+    worker.process.terminate()
+    assert await asyncio.to_thread(worker.ended) == 0
+
+
+@defence(("workbench/model/closing.py", "or self._state.active_jobs() or kept:", "or self._state.active_jobs():"))
+@defence(("workbench/model/core.py", 'if kept and verdict.status == "draining":', "if False:"))
+async def test_a_job_that_was_accepted_before_a_sigterm_still_runs(registry: Scripted, register: Register) -> None:
+    worker = register()
+    caller = await first(registry)
+    before = len(caller.of("status_update", status="draining"))
+    assert (await caller.offer("j1"))["available"]
+    worker.process.terminate()
+    await caller.hear(before + 1, "status_update", status="draining")
+    await caller.assign("j1", {"do": "return"})
+    await caller.heard("job_update", job_id="j1", status="completed")
+    assert await asyncio.to_thread(worker.ended) == 0
+    assert [entry["what"] for entry in worker.entries()] == ["start", "finish"]
+
+
+@defence((LINK, "        if self._supervisor.state.worker.reserved:\n            return\n", ""))
+async def test_a_live_change_waits_for_the_jobs_that_were_accepted(registry: Scripted, register: Register) -> None:
+    worker = register("--max-processes", "2")
+    caller = await first(registry)
+    assert (await caller.offer("j1"))["available"]
+    async with worker.client() as client:
+        await client.set_options({"max_processes": 4})
+        assert not (await caller.offer("j2"))["available"]
+        await caller.assign("j1", {"do": "wait"})
+        await caller.heard("job_update", job_id="j1", status="running")
+        again = await registry.caller(2)
+        assert again.said[0]["max_processes"] == 4
+        await client.end_job("j1")
+        await again.heard("job_update", job_id="j1", status="cancelled")

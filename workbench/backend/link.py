@@ -54,7 +54,7 @@ class Link:
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._told.set()
         self._registered_with: tuple[int, float] = (0, 0.0)
-        self._leaving = False
+        self._leaving = self._closing = False
         self._ending: asyncio.Task[None] | None = None  # a connection that is being closed
         self._last_words: asyncio.Task[None] | None = None
         self._url = self._worker_id = ""
@@ -69,6 +69,10 @@ class Link:
             UsageError: there is no token, or none that can be read.
         """
         self._leaving = self._offers.closed = False
+        if self._last_words is not None:
+            self._last_words.cancel()
+        if self._talk is not None and self._talk.end == "leave":
+            self._talk.end = "anew"
         if self._task is None or self._task.done():
             at_home = is_loopback(urlsplit(self._registry().url).hostname or "")
             self._retry.start_again()
@@ -83,10 +87,11 @@ class Link:
     def disconnect(self) -> None:
         """Take no jobs from there any more. Those that run go on; while the link is up it stays so until their ends are
         told, else the next connection tells them."""
-        if self._talk is not None and (self._offers.job_count or self._outbox):
+        if self._talk is not None:
             self._leaving = self._offers.closed = True
             self._tell("connected", f"{UNREGISTERING}, after {plural(self._offers.job_count, 'job')}")
             self._talk.tell(status=True)
+            self._finish_when_due()
             return
         if self._task is not None:
             self._task.cancel()
@@ -95,6 +100,7 @@ class Link:
 
     async def close(self) -> None:
         """The worker leaves: tell within a bound what is left to be told, and that it is offline."""
+        self._closing = True
         if self._task is not None and not self._task.done():
             self._wake.set()
             await _within(LAST_WORDS_S, self._told.wait())
@@ -133,7 +139,7 @@ class Link:
         except UsageError as error:
             await self._wait(LinkTrouble(str(error)))
         else:
-            return end != "leave"
+            return end != "leave" or not (self._leaving or self._closing)
         return True
 
     async def _connected(self, http: aiohttp.ClientSession) -> str:
@@ -155,7 +161,9 @@ class Link:
             line, self._outbox, self._offers, self._status, registry.token,
             lambda: self._options.ping_interval, self._dropped, self._told,
         )  # fmt: skip
+        self._offers.closed = self._leaving
         self._tell("connected", f"registered as {line.worker_id}")
+        self._finish_when_due()
         try:
             await talk.run()
         finally:
@@ -182,13 +190,21 @@ class Link:
             self._told.clear()
         if self._talk is None:
             return
-        now = self._options.max_processes, self._options.load_threshold
-        if isinstance(event, ev.OptionsChanged) and now != self._registered_with:
-            self._finish_when_told("anew")  # the registry knows these by `register` only
-        elif news or isinstance(event, ev.AdmissionChanged):
+        if news or isinstance(event, ev.AdmissionChanged):
             self._talk.tell(status=True)
+        self._finish_when_due()
+
+    def _finish_when_due(self) -> None:
+        """Close the connection where that is wanted, and no accepted offer waits for its assignment any more."""
+        now = self._options.max_processes, self._options.load_threshold
+        if now != self._registered_with and not self._leaving:
+            self._offers.closed = True  # the registry knows these by `register` only
+        if self._supervisor.state.worker.reserved:
+            return
         if self._leaving and not self._offers.job_count:
             self._finish_when_told("leave")
+        elif now != self._registered_with and not self._leaving:
+            self._finish_when_told("anew")
 
     def _finish_when_told(self, end: Literal["leave", "anew"]) -> None:
         """Close the connection as soon as the registry knows everything: nothing need be told twice."""

@@ -6,13 +6,14 @@ from workbench.backend.outbox import Outbox
 from workbench.model import events as ev
 from workbench.model import wire
 from workbench.model.admission import Verdict
-from workbench.model.jsontext import dump
+from workbench.model.jsontext import MAX_DEPTH, dump, too_deep
 from workbench.model.state import Job
 from workbench.model.text import ROOM_ID, ROOM_ID_WORDS, cut
 from workbench.supervisor.worker import Supervisor
 
 MOST_METADATA = 32 * 1024
 LONGEST_ERROR = 2000
+LONGEST_TOKEN = 16 * 1024
 ENDS_KEPT = 10_000  # of jobs that a registry may ask about once more
 
 
@@ -35,7 +36,7 @@ class Offers:
         """Keep a slot for the job, or say why not."""
         why = self._unfit(offer.job_id, offer.room_id, offer.agent_name)
         if self.closed:
-            why = "draining: the worker unregisters"
+            why = "draining: the worker leaves, or registers anew"
         if why is None and self._known(offer.job_id) is not None:
             why = "this worker has had that job already"
         if why is None and offer.job_id not in self._supervisor.core.reservations:
@@ -51,8 +52,7 @@ class Offers:
             self._put(known)
             return
         why = self._unfit(order.job_id, order.room_id, order.agent_name)
-        if why is None and len(dump(order.metadata or {})) > MOST_METADATA:
-            why = f"its metadata is larger than {MOST_METADATA // 1024} KB"
+        why = why or _too_much(order)
         if why is None:
             taken = self._supervisor.submit(
                 order.room_id or None, order.metadata or {}, job_id=order.job_id, token=order.token or "",
@@ -107,7 +107,9 @@ class Offers:
         return _update(job) if job is not None else self._ends.get(job_id)
 
     def _put(self, update: wire.JobUpdate) -> None:
-        self._outbox.put(self._supervisor.logs.mask.text(update.text()))
+        if update.error:  # only there can a secret be: a word of the protocol may be somebody's token
+            update = update.model_copy(update={"error": self._supervisor.logs.mask.text(update.error)})
+        self._outbox.put(update.text())
 
     def _unfit(self, job_id: str, room_id: str, agent_name: str) -> str | None:
         mine = self._supervisor.settings.options.agent_id
@@ -123,6 +125,16 @@ class Offers:
 
     def _noise(self, why: str) -> None:
         self._supervisor.publish(ev.LinkMessageDropped(at=self._supervisor.shell.now().at, why=why))
+
+
+def _too_much(order: wire.JobAssignment) -> str | None:
+    """What of it cannot be handed to a process."""
+    for name, value in (("metadata", order.metadata or {}), ("room_options", order.room_options or {})):
+        if too_deep(value):
+            return f"its {name} are nested more than {MAX_DEPTH} deep"
+        if len(dump(value)) > MOST_METADATA:
+            return f"its {name} are larger than {MOST_METADATA // 1024} KB"
+    return f"its token is longer than {LONGEST_TOKEN} characters" if len(order.token or "") > LONGEST_TOKEN else None
 
 
 def _update(job: Job) -> wire.JobUpdate:

@@ -82,7 +82,8 @@ class Closing:
 
     def settle(self, now: Now) -> None:
         """Leave when nothing is left to wait for."""
-        if self._pool.closed or not self.begun or self._state.active_jobs():
+        kept = self._state.worker.reserved and self.stop_code is None  # a job that was accepted may still come
+        if self._pool.closed or not self.begun or self._state.active_jobs() or kept:
             return
         for process in self._pool.available("idle", "starting"):
             self._pool.kill(process)  # nothing runs in it

@@ -93,6 +93,8 @@ class Core:
         """
         kept = self.reservations.release(job_id, "assigned", now)
         verdict = self.judge(forced=force or kept)
+        if kept and verdict.status == "draining":  # it was accepted before
+            verdict = Verdict("ready", verdict.why)
         room = self.slots_taken < self.options.max_processes
         if verdict.status != "ready" and not (early and room and verdict.status == "starting"):
             self.desk.tell(ev.JobRefused(at=now.at, reason=verdict.status, text=verdict.why))

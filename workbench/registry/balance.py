@@ -15,6 +15,7 @@ def may_take(worker: Worker, now: Now) -> bool:
         and not worker.draining
         and worker.status == "available"
         and worker.closed_until <= now.mono
+        and worker.mute_until <= now.mono
         and worker.used < worker.room
     )
 

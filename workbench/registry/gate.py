@@ -28,7 +28,9 @@ class Gate(Guard):
         try:
             token = self._token()
         except UsageError as problem:
-            return error(403, str(problem))
+            refusal = error(503, str(problem))  # whoever is refused for good never comes back
+            refusal.headers["Retry-After"] = "1"
+            return refusal
         if token is not None:
             return None if brings(request, token) else error(401, "send the registry's token as `Authorization: TOKEN`")
         if not self.loopback:

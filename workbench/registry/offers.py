@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from workbench.model.text import cut
 from workbench.model.wire import AvailabilityRequest, AvailabilityResponse, JobAssignment, JobTermination
-from workbench.registry.balance import may_take, pick
+from workbench.registry.balance import may_take, over_load, pick
 from workbench.registry.desk import MOST_ATTEMPTS, Desk, Send
 from workbench.registry.records import NEVER, Job, Worker
 
 NOBODY, ALL_BUSY = "No workers registered", "No workers available"  # VideoSDK's words
+LONGEST_REASON = 200
+LONGEST_MUTE_S = 60.0
 REFUSALS = {"full": "full", "capacity": "full", "load": "over_load", "drain": "draining", "stopp": "draining"}
 
 
@@ -49,7 +52,12 @@ class Offers:
         desk, job = self._desk, self._desk.jobs.get(answer.job_id)
         if job is None or job.status != "offered" or job.worker_id != worker.id:
             desk.counters["offers_answered_late"] += 1
+            holds = job is not None and job.worker_id == worker.id
+            if answer.available and worker.ours and worker.link is not None and not holds:
+                words = "the offer was withdrawn"  # and the slot that is kept for it is free again
+                desk.want(Send(worker.link, JobTermination(job_id=answer.job_id, reason=words)))
             return
+        worker.silences, worker.mute_until = 0, -NEVER
         if answer.available:
             desk.counters["offers_accepted"] += 1
             self._assign(job, worker)
@@ -57,6 +65,7 @@ class Offers:
         desk.counters["offers_refused"] += 1
         why = _refusal(answer.error)
         desk.counters[f"refusals_{why}"] += 1
+        job.note(f"worker {worker.id} refused it: {cut(answer.error or 'it does not say why', LONGEST_REASON)}")
         if why != "other":
             self._close_for_now(worker)
         self._withdraw(job)
@@ -68,6 +77,7 @@ class Offers:
         if job is not None and job.status == "offered" and job.offer == number:
             self._desk.counters["offers_silent"] += 1
             self._desk.say("WARNING", f"worker {job.worker_id} did not answer the offer of job {job.id}")
+            self._mute(self._desk.workers[job.worker_id or ""])
             self._withdraw(job)
             self.place(job)
 
@@ -123,7 +133,8 @@ class Offers:
 
     def _serve_queue(self, agent: str) -> None:
         desk, queue = self._desk, self._desk.queues.get(agent)
-        free = [w for w in desk.by_agent.get(agent, {}).values() if may_take(w, desk.now)] if queue else []
+        listed = desk.by_agent.get(agent, {}).values() if queue else ()
+        free = [w for w in listed if may_take(w, desk.now) and not over_load(w, desk.now, desk.limits)]
         for job in list(queue or ()) if free else []:
             waiting = desk.active[job]
             worker = pick(waiting, free, desk.now, desk.limits)
@@ -159,6 +170,16 @@ class Offers:
         pause_s = NEVER if job.deadline is None else desk.limits.pass_s
         desk.pass_over(job, job.worker_id or "", pause_s)
         job.status, job.worker_id = "queued", None
+
+    def _mute(self, worker: Worker) -> None:
+        """It is asked ever more rarely while it does not answer: each time somebody waits for that."""
+        desk = self._desk
+        pause_s = min(LONGEST_MUTE_S, desk.limits.offer_s * 2**worker.silences)
+        worker.silences += 1
+        worker.mute_until = desk.now.mono + pause_s
+        worker.note("has left offers without an answer; it is asked more rarely while it does")
+        desk.after(pause_s, "pump", worker.agent_name)
+        desk.touch(worker)
 
     def _close_for_now(self, worker: Worker) -> None:
         worker.closed_until = self._desk.now.mono + self._desk.limits.closed_s

@@ -123,6 +123,7 @@ class Worker:
         hidden: jobs beyond these that it counted when it last told.
         reported: it has told which jobs it has, since it registered.
         closed_until: it refused for a reason that holds for every job.
+        silences: offers in a row that it did not answer; it is asked again at mute_until.
         gone: the number of the last loss of its link, among those of all workers.
         excess: status updates in a row in which it counted more jobs than there are.
     """
@@ -147,6 +148,8 @@ class Worker:
     hidden: int = 0
     reported: bool = False
     closed_until: float = -NEVER
+    silences: int = 0
+    mute_until: float = -NEVER
     last_offer: int = 0
     last_end: float = -NEVER
     gone: int = 0
