@@ -230,3 +230,38 @@ async def test_whoever_follows_the_events_is_told_of_the_end() -> None:
 @defence(("workbench/cli/registry.py", "number == signal.SIGHUP and by_nohup", "number == signal.SIGHUP"))
 def test_it_ends_when_its_terminal_does(start_registry: Any, number: signal.Signals) -> None:
     assert start_registry().end(number) == 0
+
+
+@defence(
+    (
+        "workbench/registry/service.py",
+        "link.registered = link.number in self.core.desk.by_link",
+        "link.registered = True",
+    )
+)
+async def test_who_says_anything_but_who_it_is_is_not_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.registry import link
+
+    monkeypatch.setattr(link, "REGISTER_S", 0.2)
+    async with serving() as at:
+        socket = await at.http.ws_connect(f"{at.url}/agent")
+        await socket.send_json({"type": "status_update", "status": "available"})
+        assert (await socket.receive()).extra == "register first"
+        await socket.close()
+
+
+def test_a_token_file_that_is_empty_for_a_moment_refuses_nobody_for_good(start_registry: Any, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("token-of-it")
+    registry = start_registry("--token-file", str(file))
+    file.write_text("")
+
+    async def ask() -> int:
+        async with asyncio.timeout(WAIT_S), aiohttp.ClientSession() as http:
+            while True:  # the last one that was read holds for a second
+                async with http.get(f"{registry.url}/workers", headers={"Authorization": "token-of-it"}) as answer:
+                    if answer.status != 200:
+                        return answer.status
+                await asyncio.sleep(0.05)
+
+    assert asyncio.run(ask()) == 503

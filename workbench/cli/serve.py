@@ -161,6 +161,8 @@ class Serve:
             self._submit_own()
         if self.parsed.once:
             self._submit_once()
+            if settings.options.register:
+                self.supervisor.logs.note("WARNING", "register has no effect with --once: one job, and only that")
         else:
             self.registering.begin()
         if not self.owned:

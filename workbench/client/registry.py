@@ -69,6 +69,8 @@ class RegistryClient(Calls):
         try:
             async with self._session.ws_connect("/events", max_msg_size=0, heartbeat=20) as socket:
                 async for frame in socket:
+                    if frame.type is not aiohttp.WSMsgType.TEXT:
+                        break
                     message = json.loads(frame.data)
                     if message["type"] == "snapshot" or any(job["id"] == job_id for job in message["jobs"]):
                         job = await self.job(job_id)  # a snapshot does not tell of all that have ended

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 REGISTER_S = 10.0  # until a connection must have registered
 CLOSE_S = 2.0  # for a worker to answer a close
+LONGEST_TOKEN = 16 * 1024
 MOST_UNSENT = 5000  # messages to a worker that does not read them
 POLICY = 1008
 
@@ -99,8 +100,8 @@ class Link:
 
     def _clean(self, message: Message) -> Message:
         """Without its tokens: nobody further in needs them, or may show them."""
-        if isinstance(message, Register):
-            self._secrets.add(message.token or "")
+        if isinstance(message, Register) and not self.registered:  # the others are dropped
+            self._secrets.add((message.token or "")[:LONGEST_TOKEN])
         if isinstance(message, AvailabilityResponse | JobUpdate) and message.error is not None:
             return message.model_copy(update={"error": self.scrub(message.error)})
         return message

@@ -66,8 +66,8 @@ class Service:
         if isinstance(message, Register) and self._wrong_token(message.token):
             link.send(Registered(success=False, message="the token in `register` is not this registry's"))
             return
-        link.registered = True
         self._safely(partial(self.core.heard, link.number, message, link.address, _now()))
+        link.registered = link.number in self.core.desk.by_link
 
     def disconnected(self, link: Link) -> None:
         """It is over."""
