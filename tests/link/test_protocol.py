@@ -241,8 +241,8 @@ async def test_a_live_change_waits_for_the_jobs_that_were_accepted(registry: Scr
         await client.set_options({"max_processes": 4})
         assert not (await caller.offer("j2"))["available"]
         await caller.assign("j1", {"do": "wait"})
-        await caller.heard("job_update", job_id="j1", status="running")
         again = await registry.caller(2)
         assert again.said[0]["max_processes"] == 4
+        await again.heard("job_update", job_id="j1", status="running")
         await client.end_job("j1")
         await again.heard("job_update", job_id="j1", status="cancelled")
