@@ -208,13 +208,14 @@ class Link:
 
     def _finish_when_told(self, end: Literal["leave", "anew"]) -> None:
         """Close the connection as soon as the registry knows everything: nothing need be told twice."""
-        if self._last_words is None or self._last_words.done():
-            self._last_words = asyncio.ensure_future(self._finish(end))
+        talk, pending = self._talk, self._last_words is not None and not self._last_words.done()
+        if talk is not None and not talk.end and not pending:
+            self._last_words = asyncio.ensure_future(self._finish(talk, end))
 
-    async def _finish(self, end: Literal["leave", "anew"]) -> None:
+    async def _finish(self, talk: Conversation, end: Literal["leave", "anew"]) -> None:
         await _within(LAST_WORDS_S, self._told.wait())
-        if self._talk is not None:
-            self._talk.finish(end)
+        if self._talk is talk:  # else it has ended by itself meanwhile, and what is up now knows everything
+            talk.finish(end)
 
     def _status(self) -> wire.StatusUpdate:
         state = self._supervisor.state
