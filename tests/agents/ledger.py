@@ -55,6 +55,11 @@ async def entrypoint(ctx: JobContext) -> None:
                 await asyncio.sleep(600)
             except BaseException:
                 note(ctx, "refused")
+    if do == "join":  # when somebody has said a word
+        async for _ in ctx.room:
+            break
+        await ctx.connect()
+        await ctx.run_until_shutdown()
     if do == "wait":
         await ctx.run_until_shutdown()
     if do == "echo":

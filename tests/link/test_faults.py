@@ -563,3 +563,23 @@ async def test_fault_J1_a_ca_that_nobody_knows_is_named_with_its_cure(start_work
         worker = start_worker("ledger.py", "--register", "--registry-url", url, VIDEOSDK_AUTH_TOKEN="some-token")
         async with worker.client() as client:
             assert "SSL_CERT_FILE" in (await linked(client, "waiting")).why
+
+
+@defence((LINK, "            self._begin()  # once more, at last", "            pass  # once more, at last"))
+async def test_fault_J7_the_ends_are_told_at_last_when_the_registry_is_back_by_then(
+    registry: Scripted, register: Register
+) -> None:
+    worker = register("--max-retry", "1")
+    caller = await first(registry)
+    await begun(caller, "j1", "wait")
+    async with worker.client() as client:
+        registry.status = 503
+        caller.reset()
+        await linked(client, "failed")
+        registry.status = 101
+        await client.end_job("j1")
+    again = await registry.caller(2)
+    await again.heard("job_update", job_id="j1", status="cancelled")
+    await again.gone.wait()
+    assert await asyncio.to_thread(worker.ended) == 6
+    assert "could not be told" not in worker.output()

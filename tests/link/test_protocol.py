@@ -3,13 +3,21 @@
 import asyncio
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
-from tests.conftest import Worker, wait_until
+import pytest
+
+from tests.conftest import WAIT_S, Worker, wait_until
 from tests.defences import defence
 from tests.link.conftest import TOKEN, first
 from tests.link.scripted import Caller, Scripted
-from tests.workers import until
+from tests.workers import until, until_written
+from workbench.agent.assigned import Assigned
+from workbench.backend import offers
+from workbench.backend.outbox import Outbox
+from workbench.model import events as ev
+from workbench.model.state import Job
 
 Register = Callable[..., Worker]
 LINK = "workbench/backend/link.py"
@@ -246,3 +254,43 @@ async def test_a_live_change_waits_for_the_jobs_that_were_accepted(registry: Scr
         await again.heard("job_update", job_id="j1", status="running")
         await client.end_job("j1")
         await again.heard("job_update", job_id="j1", status="cancelled")
+
+
+@defence((OFFERS, "if room is not None and room.assigned.wait:", "if False:"))
+@defence((OFFERS, 'if job.attempts and not outside else "pending"', 'if job.attempts else "pending"'))
+async def test_a_job_that_is_to_join_first_is_told_to_run_when_it_has(registry: Scripted, register: Register) -> None:
+    worker = register()
+    caller = await first(registry)
+    await caller.give_with("j1", {"do": "join"}, room_id="room-1", wait=True)
+    await caller.give_with("j2", {"do": "return"}, wait=True)  # over before it joined
+    await caller.heard("job_update", job_id="j2", status="completed")
+    async with worker.client() as client:
+        await until_written(worker, "j1", "start")
+        caller.reset()
+        await until(client, lambda state: state.link.state == "waiting")
+        await client.request("POST", "/link")
+        again = await registry.caller(2)
+        await again.heard("job_update", job_id="j1", status="pending")
+        await client.request("POST", "/rooms/room-1/messages", {"text": "come in"})
+        await again.heard("job_update", job_id="j1", status="running")
+        assert caller.of("job_update", status="running") == []
+        await client.end_job("j1")
+        await again.heard("job_update", job_id="j1", status="cancelled")
+
+
+@defence((OFFERS, "        self._put(_update(self._jobs[job_id]))\n        self._news()", "        self._news()"))
+async def test_a_job_that_never_joins_is_told_to_run_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offers, "UNJOINED_S", 0.05)
+    job, news, outbox = Job("j1", "room-1", {}, 0.0, assigned=True), asyncio.Event(), Outbox()
+    room = SimpleNamespace(assigned=Assigned(wait=True))
+    supervisor: Any = SimpleNamespace(
+        state=SimpleNamespace(jobs={"j1": job}), rooms=SimpleNamespace(of_job=lambda job_id: room)
+    )
+    made = offers.Offers(supervisor, outbox, news.set)
+    made.heard(ev.JobQueued(at=0.0, id="j1", room_id="room-1", metadata={}, own=False, assigned=True))
+    job.status, job.attempts = "running", [{}]
+    assert not made.heard(ev.JobStarted(at=0.0, id="j1", attempt=1, start_latency_ms=1.0))
+    assert [update.status for update in made.standing()] == ["pending"]
+    async with asyncio.timeout(WAIT_S):
+        await news.wait()
+    assert json.loads(outbox.take() or "") == {"type": "job_update", "job_id": "j1", "status": "running"}

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import WAIT_S
 from tests.defences import defence
 from tests.registry.scripted import Api, Scripted, serving, session
+from tests.tls import CERTIFICATE, ENCRYPTED_KEY
 from tests.workers import free_port
 from workbench.cli import main
 
@@ -265,3 +266,24 @@ def test_a_token_file_that_is_empty_for_a_moment_refuses_nobody_for_good(start_r
                 await asyncio.sleep(0.05)
 
     assert asyncio.run(ask()) == 503
+
+
+@defence(("workbench/registry/members.py", "        worker.draining = worker.id in self._drained\n", ""))
+async def test_a_drained_worker_stays_so_however_long_it_was_away() -> None:
+    async with serving(grace_s=0.1) as at:
+        worker = await at.worker()
+        status, _ = await at.api.call("POST", f"/workers/{worker.id}/drain")
+        assert status == 200
+        await worker.drop()
+        await at.api.until(lambda state: not state["workers"], "it is forgotten")
+        await worker.open(at.http)
+        status, answer = await at.api.dispatch()
+        assert (status, answer["message"]) == (503, "No workers available")
+        await at.api.call("DELETE", f"/workers/{worker.id}/drain")
+        assert (await at.api.dispatch())[0] == 200
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked(start_registry: Any) -> None:
+    registry = start_registry("--tls-cert", str(CERTIFICATE), "--tls-key", str(ENCRYPTED_KEY), wait=False)
+    assert registry.process.wait(WAIT_S) == 2
+    assert "is encrypted" in registry.log.read_text()

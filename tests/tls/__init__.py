@@ -8,6 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CA, CERTIFICATE, KEY = HERE / "ca.pem", HERE / "server.pem", HERE / "server.key"
+ENCRYPTED_KEY = HERE / "encrypted.key"  # the same, behind a pass phrase
 
 
 def server_context() -> ssl.SSLContext:

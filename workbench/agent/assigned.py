@@ -32,3 +32,4 @@ class Assigned:
 
 
 NOTHING = Assigned()
+JOINED = frozenset({"joined", "url"})  # what a job reports when it is in its room

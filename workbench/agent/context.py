@@ -122,7 +122,8 @@ class JobContext:
 
     async def connect(self) -> None:
         """Enter the room. The built-in room is local: this returns at once."""
-        _ = self.room
+        if self.assigned.wait:  # whoever gave the job waits for this
+            self.report(joined=self.room.id)
 
     async def shutdown(self, reason: str = "") -> None:
         """End the job's room: its iteration ends and `run_until_shutdown()` returns."""

@@ -48,13 +48,14 @@ class Link:
         self._supervisor, self._registry, self._gave_up = supervisor, registry, gave_up
         self._retry = retry or Retry()
         self._outbox = Outbox()
-        self._offers = Offers(supervisor, self._outbox)
+        self._offers = Offers(supervisor, self._outbox, self._news)
         self._talk: Conversation | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self._told.set()
         self._registered_with: tuple[int, float] = (0, 0.0)
         self._leaving = self._closing = False
+        self._spent = self._at_home = False  # the tries are used up, not the registry's patience; it is on this machine
         self._ending: asyncio.Task[None] | None = None  # a connection that is being closed
         self._last_words: asyncio.Task[None] | None = None
         self._url = self._worker_id = ""
@@ -74,10 +75,8 @@ class Link:
         if self._talk is not None and self._talk.end == "leave":
             self._talk.end = "anew"
         if self._task is None or self._task.done():
-            at_home = is_loopback(urlsplit(self._registry().url).hostname or "")
-            self._retry.start_again()
-            self._task = asyncio.ensure_future(self._run(at_home, self._ending))
-            self._task.add_done_callback(self._ended)
+            self._at_home = is_loopback(urlsplit(self._registry().url).hostname or "")
+            self._begin()
         elif self._talk is not None:
             self._tell("connected", f"registered as {self._worker_id}")
             self._talk.tell(status=True)
@@ -101,6 +100,8 @@ class Link:
     async def close(self) -> None:
         """The worker leaves: tell within a bound what is left to be told, and that it is offline."""
         self._closing = True
+        if self._spent and self._outbox:
+            self._begin()  # once more, at last: the registry may be back
         if self._task is not None and not self._task.done():
             self._wake.set()
             await _within(LAST_WORDS_S, self._told.wait())
@@ -116,18 +117,25 @@ class Link:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    async def _run(self, at_home: bool, before: "asyncio.Task[None] | None") -> None:
+    def _begin(self) -> None:
+        self._spent = False
+        self._retry.start_again()
+        self._task = asyncio.ensure_future(self._run(self._ending))
+        self._task.add_done_callback(self._ended)
+
+    async def _run(self, before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait([before])
         try:
-            async with session(loopback=at_home) as http:
+            async with session(loopback=self._at_home) as http:
                 while await self._once(http):
                     pass
             if self._leaving:
                 self._tell("local", DISCONNECTED)
         except RegistryRefused as refused:
             self._tell("failed", str(refused), attempt=self._retry.failures)
-            self._gave_up(refused)
+            if not self._closing:
+                self._gave_up(refused)
 
     async def _once(self, http: aiohttp.ClientSession) -> bool:
         """One connection, and the wait after it; False when we have left."""
@@ -174,7 +182,7 @@ class Link:
     async def _wait(self, trouble: LinkTrouble) -> None:
         delay_s = self._retry.failed(time.monotonic(), self._options.max_retry, trouble.wait_s)
         if delay_s is None:
-            most = self._options.max_retry
+            most, self._spent = self._options.max_retry, True
             raise RegistryRefused(f"the registry cannot be had in {most} tries (max_retry); the last: {trouble}")
         self._supervisor.logs.note("WARNING", f"registry: {trouble}; trying again in {delay_s:.1f} s")
         self._tell("waiting", str(trouble), attempt=self._retry.failures, retry_at=time.time() + delay_s)
@@ -183,6 +191,11 @@ class Link:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None:
             self._supervisor.bugs.fatal(f"the registry link failed: {task.exception()!r}")
+
+    def _news(self) -> None:
+        self._told.clear()
+        if self._talk is not None:
+            self._talk.tell(status=True)
 
     def _heard(self, event: ev.Event) -> None:
         news = self._offers.heard(event)

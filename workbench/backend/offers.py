@@ -1,7 +1,10 @@
 """What a registry asks of this worker's jobs, and what it is told of them."""
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 
+from workbench.agent.assigned import JOINED
 from workbench.backend.outbox import Outbox
 from workbench.model import events as ev
 from workbench.model import wire
@@ -13,6 +16,7 @@ from workbench.supervisor.worker import Supervisor
 
 MOST_METADATA = 32 * 1024
 LONGEST_ERROR = 2000
+UNJOINED_S = 30.0  # then a job that was to join first is told to run all the same, as by VideoSDK's worker
 LONGEST_TOKEN = 16 * 1024
 ENDS_KEPT = 10_000  # of jobs that a registry may ask about once more
 
@@ -22,13 +26,17 @@ class Offers:
 
     Every answer is decided and its slot taken before anything is awaited. What makes no sense is refused with a
     reason, and never ends a job that runs.
+
+    Args:
+        news: called when there is something for the registry that follows from no event.
     """
 
-    def __init__(self, supervisor: Supervisor, outbox: Outbox) -> None:
-        self._supervisor, self._outbox = supervisor, outbox
+    def __init__(self, supervisor: Supervisor, outbox: Outbox, news: Callable[[], None]) -> None:
+        self._supervisor, self._outbox, self._news = supervisor, outbox, news
         self.closed = False  # the worker unregisters
         self._jobs: dict[str, Job] = {}  # those that a registry gave and that have not ended
         self._ends: OrderedDict[str, wire.JobUpdate] = OrderedDict()
+        self._outside: dict[str, asyncio.TimerHandle] = {}  # jobs that began, and are to join their rooms first
 
     # --- asked ----------------------------------------------------------------------------------
 
@@ -82,9 +90,20 @@ class Offers:
             case ev.JobQueued() if event.assigned:
                 self._jobs[event.id] = self._supervisor.state.jobs[event.id]
             case ev.JobStarted() if event.id in self._jobs and event.attempt == 1:
+                room = self._supervisor.rooms.of_job(event.id)
+                if room is not None and room.assigned.wait:
+                    late = asyncio.get_running_loop().call_later(UNJOINED_S, self._never_joined, event.id)
+                    self._outside[event.id] = late
+                    return False
+                self._put(_update(self._jobs[event.id]))
+                return True
+            case ev.JobReported() if event.id in self._outside and JOINED & event.fields.keys():
+                self._outside.pop(event.id).cancel()
                 self._put(_update(self._jobs[event.id]))
                 return True
             case ev.JobEnded() if event.id in self._jobs:
+                if event.id in self._outside:
+                    self._outside.pop(event.id).cancel()
                 self._ends[event.id] = _update(self._jobs.pop(event.id))
                 self._put(self._ends[event.id])
                 if len(self._ends) > ENDS_KEPT:
@@ -94,7 +113,12 @@ class Offers:
 
     def standing(self) -> list[wire.JobUpdate]:
         """What a registry must know that has just registered this worker: the jobs it has."""
-        return [_update(job) for job in self._jobs.values()]
+        return [_update(job, outside=job.id in self._outside) for job in self._jobs.values()]
+
+    def _never_joined(self, job_id: str) -> None:
+        del self._outside[job_id]
+        self._put(_update(self._jobs[job_id]))
+        self._news()
 
     @property
     def job_count(self) -> int:
@@ -104,7 +128,7 @@ class Offers:
     def _known(self, job_id: str) -> wire.JobUpdate | None:
         """How a job of that name fares that was given before, by whomever."""
         job = self._supervisor.state.jobs.get(job_id)
-        return _update(job) if job is not None else self._ends.get(job_id)
+        return _update(job, outside=job_id in self._outside) if job is not None else self._ends.get(job_id)
 
     def _put(self, update: wire.JobUpdate) -> None:
         if update.error:  # only there can a secret be: a word of the protocol may be somebody's token
@@ -137,9 +161,9 @@ def _too_much(order: wire.JobAssignment) -> str | None:
     return f"its token is longer than {LONGEST_TOKEN} characters" if len(order.token or "") > LONGEST_TOKEN else None
 
 
-def _update(job: Job) -> wire.JobUpdate:
+def _update(job: Job, *, outside: bool = False) -> wire.JobUpdate:
     if job.active:
-        status = "running" if job.attempts else "pending"
+        status = "running" if job.attempts and not outside else "pending"
         return wire.JobUpdate(job_id=job.id, status=status)
     if job.status == "completed":
         return wire.JobUpdate(job_id=job.id, status="completed")

@@ -60,8 +60,12 @@ def tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
     if cert is None or key is None:
         raise UsageError("--tls-cert and --tls-key belong together; give both")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+
+    def no_terminal() -> str:
+        raise UsageError(f"--tls-key {key}: it is encrypted; give one without a pass phrase, readable by you alone")
+
     try:
-        context.load_cert_chain(cert, key)
+        context.load_cert_chain(cert, key, password=no_terminal)
     except ssl.SSLError as error:
         raise UsageError(f"--tls-cert {cert}, --tls-key {key}: {error.reason or error}; give PEM files") from None
     except OSError as error:

@@ -1,5 +1,6 @@
 """Workers come, tell how they fare, lose their link, come back or do not."""
 
+from collections import OrderedDict
 from math import isfinite
 
 from workbench.model.text import ROOM_ID, plural
@@ -22,6 +23,7 @@ class Members:
 
     def __init__(self, desk: Desk, offers: Offers, updates: Updates) -> None:
         self._desk, self._offers, self._updates = desk, offers, updates
+        self._drained: OrderedDict[str, None] = OrderedDict()  # ids, also of workers that are away
 
     def register(self, link: int, message: Register, address: str) -> Worker | None:
         """A worker's first words on a connection. None: it was refused."""
@@ -104,6 +106,11 @@ class Members:
     def drain(self, worker: Worker, on: bool) -> None:
         """Offer it nothing more; or something again."""
         worker.draining = on
+        self._drained.pop(worker.id, None)
+        if on:
+            self._drained[worker.id] = None
+            if len(self._drained) > MOST_WORKERS:
+                self._drained.popitem(last=False)
         self._desk.freed[worker.agent_name] = None
         self._desk.touch(worker)
 
@@ -126,6 +133,7 @@ class Members:
         desk = self._desk
         self._unlist(worker)
         desk.workers[worker.id] = worker
+        worker.draining = worker.id in self._drained
         worker.agent_name, worker.address = message.agent_name, address
         desk.by_agent.setdefault(worker.agent_name, {})[worker.id] = worker
         worker.ours = OURS in (message.capabilities or ())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from workbench.agent.context import JobContext
 from workbench.agent.sdk.loopback import admit_guest
 from workbench.agent.sdk.names import look_up
 
+MOST_WAITING = 20
 STARTED_S = 10.0  # from a text to a session that can hear it
 
 log = logging.getLogger("workbench.job")
@@ -30,7 +32,9 @@ class Talk:
         self._ours, self._context, self._elsewhere = ours, context, elsewhere
         self._pipeline: Any = None
         self._open, self._started = asyncio.Event(), asyncio.Event()
-        self._answers: set[str] = set()  # to the text that is being processed
+        # What only one of the two has told so far: an answer to a text is told by both.
+        self._only_said: deque[str] = deque(maxlen=MOST_WAITING)
+        self._only_answered: deque[str] = deque(maxlen=MOST_WAITING)
         self._sending: set[asyncio.Task[Any]] = set()
         self._bus = look_up("videosdk.agents.event_bus", "global_event_emitter")
         self._bus.on("AGENT_TRANSCRIPT_ADDED", self._agent_said)
@@ -70,7 +74,6 @@ class Talk:
         orchestrator = getattr(self._pipeline, "orchestrator", None)
         if orchestrator is not None:
             orchestrator.on("content_generated", self._agent_answered)
-        self._answers.clear()
         await process_text(text)
 
     async def _until_started(self) -> None:
@@ -100,16 +103,17 @@ class Talk:
 
     def _agent_answered(self, data: Any) -> None:
         if text := data.get("text"):
-            self._say(str(text))
+            self._say(str(text), self._only_said, self._only_answered)
 
     def _agent_said(self, data: Any) -> None:
         if data.get("type", "final") == "final" and data.get("text"):
-            self._say(str(data["text"]))
+            self._say(str(data["text"]), self._only_answered, self._only_said)
 
-    def _say(self, text: str) -> None:
-        if text in self._answers:
-            return  # told in both ways
-        self._answers.add(text)
+    def _say(self, text: str, other: "deque[str]", own: "deque[str]") -> None:
+        if text in other:
+            other.remove(text)
+            return
+        own.append(text)
         task = asyncio.ensure_future(self._ours.room.send(text))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
