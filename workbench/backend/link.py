@@ -72,8 +72,6 @@ class Link:
         self._leaving = self._offers.closed = False
         if self._last_words is not None:
             self._last_words.cancel()
-        if self._talk is not None and self._talk.end == "leave":
-            self._talk.end = "anew"
         if self._task is None or self._task.done():
             self._at_home = is_loopback(urlsplit(self._registry().url).hostname or "")
             self._begin()
