@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,24 @@ async def test_released_it_lives_on(owner: Owner) -> None:
         child.wait(0.5)  # it drains: somebody's job runs
     child.send_signal(signal.SIGINT)
     assert child.wait(WAIT_S) == 128 + signal.SIGINT
+
+
+def test_the_options_are_checked_and_the_agent_is_loading_before_the_routes_are_imported(tmp_path: Path) -> None:
+    """The screen waits for the check, and the first process for its code: neither for what serves the routes."""
+    program = (
+        "import os, sys\n"
+        "from workbench.cli import commands, serve\n"
+        "def say(fd, news):\n"
+        "    print('aiohttp' in sys.modules, os.path.exists('loading'), flush=True)\n"
+        "    os._exit(0)\n"
+        "serve.say = say\n"
+        "boot = serve.Supervisor.boot\n"
+        "serve.Supervisor.boot = lambda self: (boot(self), open('loading', 'w').close())\n"
+        f"commands.run(['--no-tui', '--ready-fd=1', '--port=0', {str(AGENTS / 'ledger.py')!r}])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S,
+        env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG),
+    )  # fmt: skip
+    assert run.stdout == "False True\n", run.stderr
+    wait_until(lambda: not tagged(TAG), "nothing is left", 5)

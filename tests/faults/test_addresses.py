@@ -256,12 +256,12 @@ def owned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         "if False:",
     ),
 )
-def test_fault_H9_a_chosen_port_that_is_taken_is_4_before_the_screen_opens(owned: Callable[..., Owner]) -> None:
+async def test_fault_H9_a_chosen_port_that_is_taken_is_4_before_the_screen_opens(owned: Callable[..., Owner]) -> None:
     port = free_port()
     with held(port):
         owner = owned("--port", str(port))
         with pytest.raises(WorkbenchError) as refused:
-            owner.wait_until_checked()
+            await owner.wait_until_checked()
     assert refused.value.exit_code == 4
     assert f"127.0.0.1:{port} is in use by " in str(refused.value)
     assert f"(pid {os.getpid()})" in str(refused.value)

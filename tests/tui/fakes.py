@@ -203,6 +203,9 @@ class FakeOwner:
     def start(self) -> None:
         self.orders.append("start")
 
+    async def wait_until_checked(self) -> None:
+        pass
+
     def wait_until_up(self) -> Address:
         if self.refuses:
             raise StartRefused(self.refuses, 3)

@@ -1,5 +1,6 @@
 """What each command does; every error becomes one message and the contract's exit code."""
 
+import gc
 import os
 import select
 import sys
@@ -47,6 +48,7 @@ def run_agent(parsed: Namespace, arguments: list[str]) -> int:
         raise UsageError("--theme and --ascii are about the screen, which --no-tui does not open")
     _check_folder()
     if parsed.no_tui or not _at_a_terminal():
+        gc.disable()  # until it serves; the collector would look through all that is imported, again and again
         from workbench.cli.serve import Serve
 
         note = "" if parsed.no_tui else "no terminal here: running headless, as with --no-tui"

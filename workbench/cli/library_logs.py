@@ -2,9 +2,6 @@
 
 import logging
 
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web import RequestPayloadError
-
 from workbench.supervisor.logs import LogStore, Source
 
 
@@ -24,6 +21,13 @@ class LibraryLogs(logging.Handler):
             text = f"{record.msg!r} (its arguments do not fit)"
         if error is not None:
             text = f"{text}: {type(error).__name__}: {error}"
-        level = "DEBUG" if isinstance(error, HttpProcessingError | RequestPayloadError) else record.levelname
+        level = "DEBUG" if error is not None and _of_a_request(error) else record.levelname
         lines = [line.encode("utf-8", "backslashreplace") for line in text.split("\n") if line.strip()]
         self._logs.add(Source(), level, record.name, lines)
+
+
+def _of_a_request(error: BaseException) -> bool:
+    from aiohttp.http_exceptions import HttpProcessingError  # not at the start: the options are checked before that
+    from aiohttp.web import RequestPayloadError
+
+    return isinstance(error, HttpProcessingError | RequestPayloadError)

@@ -7,7 +7,7 @@ from workbench.model import events as ev
 from workbench.model.errors import UsageError
 from workbench.model.hosts import VIDEOSDK
 from workbench.model.options import plain
-from workbench.server.guard import read_token
+from workbench.supervisor.secrets import read_token
 from workbench.supervisor.worker import Supervisor
 
 FOLLOWED = ("--", "WORKBENCH_")  # how the names of the sources begin that hold for this run of the workbench

@@ -29,7 +29,7 @@ from workbench.model.settings import Settings
 from workbench.model.state import Job
 from workbench.process.reaper import become_subreaper
 from workbench.supervisor.last_steps import Step, ended
-from workbench.supervisor.secrets import masked
+from workbench.supervisor.secrets import masked, read_token
 from workbench.supervisor.worker import Supervisor
 
 LAST_S = 15.0  # the last steps may take this long, each within a bound of its own
@@ -104,6 +104,8 @@ class Serve:
         from workbench.server.guard import Guard
         from workbench.server.listener import Doors
 
+        gc.freeze()  # what is imported stays
+        gc.enable()
         supervisor = self.supervisor
         self.guard = Guard(supervisor.settings.options.host, self._control_token)
         self.doors = Doors(supervisor, self.guard)
@@ -269,8 +271,6 @@ class Serve:
                 say(self.parsed.ready_fd, news)
 
     def _control_token(self) -> str | None:
-        from workbench.server.guard import read_token
-
         options = self.supervisor.settings.options
         value = options.control_token.get_secret_value() if options.control_token else None
         token = read_token(value, options.control_token_file)

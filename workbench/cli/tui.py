@@ -1,5 +1,6 @@
 """The TUI's process: the terminal's owner, or a visitor."""
 
+import gc
 import os
 import sys
 from argparse import Namespace
@@ -19,10 +20,10 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
     owner = Owner(_supervisor_arguments(parsed, arguments))
     owner.start()
     # Importing the screen takes as long as starting the supervisor: do both at once.
+    gc.disable()  # until the first frame; the collector would look through all that is imported, again and again
     from workbench.tui.app import WorkbenchApp
     from workbench.tui.source import OwnedSource
 
-    owner.wait_until_checked()
     app = WorkbenchApp(OwnedSource(owner), owner=owner, title=parsed.agent, preferences=looks(parsed))
     app.board.demo = parsed.demo
     return _run(app)
@@ -30,6 +31,7 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
 
 def run_attached(parsed: Namespace, address: "Address", token: str | None) -> int:
     """`workbench attach`: the same screen over a worker that somebody else started."""
+    gc.disable()
     from workbench.tui.app import WorkbenchApp
     from workbench.tui.source import ClientSource
 
@@ -38,6 +40,7 @@ def run_attached(parsed: Namespace, address: "Address", token: str | None) -> in
 
 def run_over_registry(parsed: Namespace, address: "Address", token: str | None) -> int:
     """`workbench attach REGISTRY`: its workers, load and jobs."""
+    gc.disable()
     from workbench.tui.registry.app import RegistryApp
     from workbench.tui.registry.feed import RegistryAt
 
@@ -58,6 +61,8 @@ def _run(app: Any) -> int:
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
     app.run()
+    if app.refused is not None:
+        raise app.refused
     report: ExitReport = app.exit_report
     for line in report.lines:
         print(clean_text(line), file=sys.stderr)

@@ -4,7 +4,6 @@ The supervisor lives in a session of its own, so neither Ctrl-C nor a closed win
 orders from the *owner pipe*; when that pipe closes without the order `release`, its owner is gone.
 """
 
-import asyncio
 import json
 import os
 import signal
@@ -83,12 +82,14 @@ class Owner:
         os.close(orders_read)
         os.close(ready_write)
 
-    def wait_until_checked(self) -> None:
-        """Block until options and address are known to be of use: bad ones are told before a screen opens.
+    async def wait_until_checked(self) -> None:
+        """Wait until options and address are known to be of use: bad ones are told before a screen opens.
 
         Raises:
             StartRefused: they are not (bad option, address in use, ...).
         """
+        assert self._news is not None
+        await _readable(self._news.fileno())
         self._next_news()
 
     def wait_until_up(self) -> Address:
@@ -135,12 +136,9 @@ class Owner:
         # A pidfd is readable once the process is gone; no thread and no polling.
         pidfd = os.pidfd_open(child.pid) if child.poll() is None else -1
         if pidfd >= 0:
-            loop, gone = asyncio.get_running_loop(), asyncio.Event()
-            loop.add_reader(pidfd, gone.set)
             try:
-                await gone.wait()
+                await _readable(pidfd)
             finally:
-                loop.remove_reader(pidfd)
                 os.close(pidfd)
         return self._reap()
 
@@ -194,3 +192,14 @@ class Owner:
         code = self._child.wait()
         name = signal.Signals(-code).name if code < 0 else None
         return Ended(None if name else code, name, self.last_lines())
+
+
+async def _readable(fd: int) -> None:
+    import asyncio  # the supervisor is started before the time that this import takes
+
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(fd, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(fd)

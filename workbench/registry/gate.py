@@ -8,7 +8,8 @@ from aiohttp import web
 
 from workbench.model.errors import UsageError
 from workbench.model.hosts import LOOPBACK_NAMES
-from workbench.server.guard import Guard, error, host_of, read_token
+from workbench.server.guard import Guard, error, host_of
+from workbench.supervisor.secrets import read_token
 
 OPEN_ROUTES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 TOKEN_S = 1.0  # for which a token that was read from its file is used

@@ -11,8 +11,6 @@ from aiohttp import web
 from workbench.model.errors import UsageError
 from workbench.model.hosts import LOOPBACK_NAMES, is_loopback
 from workbench.model.jsontext import dump
-from workbench.model.options import TOKEN_WORDS, is_token
-from workbench.supervisor.secrets import read_secret
 
 MAX_BODY = 64 * 1024
 OPEN_ROUTES = frozenset({"/livez", "/readyz", "/health", "/worker", "/metrics"})
@@ -94,28 +92,6 @@ def _brings(request: web.Request, token: str) -> bool:
 def error(status: int, text: str, **more: object) -> web.Response:
     """An error in the contract's shape."""
     return web.json_response({"error": text, **more}, status=status, dumps=dump)
-
-
-def read_token(value: str | None, file: str | None, option: str = "control_token_file") -> str | None:
-    """A token given as it is, or by a file that is read now.
-
-    Args:
-        option: what the file is called in an error.
-
-    Raises:
-        UsageError: the file cannot be read, or holds no token.
-    """
-    if file is None:
-        return value
-    try:
-        text = read_secret(file).decode().strip()
-    except OSError as problem:
-        raise UsageError(f"{option} {file}: {problem.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{option} {file}: not a text file") from None
-    if not is_token(text):
-        raise UsageError(f"{option} {file}: must hold {TOKEN_WORDS}")
-    return text
 
 
 def host_of(header: str) -> str:

@@ -6,9 +6,9 @@ import stat
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from workbench.model.errors import WorkbenchError
+from workbench.model.errors import UsageError, WorkbenchError
 from workbench.model.mask import Mask, is_secret_variable
-from workbench.model.options import SECRETS, plain
+from workbench.model.options import SECRETS, TOKEN_WORDS, is_token, plain
 from workbench.model.settings import Layers
 
 LONGEST_FILE = 10_000
@@ -43,6 +43,28 @@ def _content(path: str) -> str:
         return read_secret(path).decode("utf-8", "replace").strip()
     except OSError:
         return ""  # whoever needs it tells that
+
+
+def read_token(value: str | None, file: str | None, option: str = "control_token_file") -> str | None:
+    """A token given as it is, or by a file that is read now.
+
+    Args:
+        option: what the file is called in an error.
+
+    Raises:
+        UsageError: the file cannot be read, or holds no token.
+    """
+    if file is None:
+        return value
+    try:
+        text = read_secret(file).decode().strip()
+    except OSError as problem:
+        raise UsageError(f"{option} {file}: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{option} {file}: not a text file") from None
+    if not is_token(text):
+        raise UsageError(f"{option} {file}: must hold {TOKEN_WORDS}")
+    return text
 
 
 def read_secret(path: str) -> bytes:

@@ -125,6 +125,15 @@ class WorkbenchApp(HouseApp):
 
     # --- life -----------------------------------------------------------------------------------
 
+    async def on_load(self) -> None:
+        """Bad options are told before the screen opens; the supervisor looked at them while this was imported."""
+        if self._owner is not None:
+            try:
+                await self._owner.wait_until_checked()
+            except WorkbenchError as refused:
+                self.refused = refused
+                self.exit()
+
     def get_default_screen(self) -> Screen[None]:
         """The board is the only screen below the questions."""
         return self.board_screen

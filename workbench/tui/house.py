@@ -1,5 +1,6 @@
 """What every app of the house does: looks that are remembered, keys in their order, signals, toasts and questions."""
 
+import gc
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from textual.dom import DOMNode
 from textual.filter import NoColor
 from textual.screen import Screen
 
+from workbench.model.errors import WorkbenchError
 from workbench.tui.key_order import KeyOrder, Lap
 from workbench.tui.lines import clean
 from workbench.tui.plain_signs import PlainSigns
@@ -58,6 +60,7 @@ class HouseApp(TonedApp[ExitReport]):
         if self._preferences.ascii:
             self._filters.append(PlainSigns())
         self._keys = KeyOrder(super().on_event, lambda: self.focused or self.screen)
+        self.refused: WorkbenchError | None = None  # why no screen was opened
         self._shown_at = 0.0
         self._unwatch: Callable[[], None] | None = None
 
@@ -92,12 +95,18 @@ class HouseApp(TonedApp[ExitReport]):
         """Paint first, then connect: what a connection imports takes as long as a paint."""
         self.set_interval(TICK_S, self._tick)
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep(theme=theme.name))
-        self.call_after_refresh(self.begin)
+        self.call_after_refresh(self._painted)
         if not self.is_headless:
             from workbench.tui.signals import terminal_gone
 
             self.set_interval(TICK_S, lambda: self._hung_up() if terminal_gone() else None)
             self._watch()
+
+    def _painted(self) -> None:
+        if not self.is_headless:
+            gc.freeze()  # what is there now stays: a collection that looks through it is a key that waits
+            gc.enable()
+        self.begin()
 
     def _watch(self) -> None:
         if not self.is_headless:

@@ -112,6 +112,9 @@ class OwnerLike(Protocol):
     def start(self) -> None:
         """Start it (again)."""
 
+    async def wait_until_checked(self) -> None:
+        """Wait until its options are known to be of use."""
+
     def wait_until_up(self) -> "Address":
         """Block until it listens."""
         ...
