@@ -20,7 +20,7 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
     owner = Owner(_supervisor_arguments(parsed, arguments))
     owner.start()
     # Importing the screen takes as long as starting the supervisor: do both at once.
-    gc.disable()  # until the first frame; the collector would look through all that is imported, again and again
+    _prepare()
     from workbench.tui.app import WorkbenchApp
     from workbench.tui.source import OwnedSource
 
@@ -31,7 +31,7 @@ def run_owned(parsed: Namespace, arguments: list[str]) -> int:
 
 def run_attached(parsed: Namespace, address: "Address", token: str | None) -> int:
     """`workbench attach`: the same screen over a worker that somebody else started."""
-    gc.disable()
+    _prepare()
     from workbench.tui.app import WorkbenchApp
     from workbench.tui.source import ClientSource
 
@@ -40,7 +40,7 @@ def run_attached(parsed: Namespace, address: "Address", token: str | None) -> in
 
 def run_over_registry(parsed: Namespace, address: "Address", token: str | None) -> int:
     """`workbench attach REGISTRY`: its workers, load and jobs."""
-    gc.disable()
+    _prepare()
     from workbench.tui.registry.app import RegistryApp
     from workbench.tui.registry.feed import RegistryAt
 
@@ -54,6 +54,14 @@ def looks(parsed: Namespace) -> "Preferences":
 
     kept = load(preferences_path())
     return Preferences(NAMES.get(parsed.theme, kept.theme), parsed.ascii or kept.ascii, kept.path)
+
+
+def _prepare() -> None:
+    """Before Textual is imported."""
+    gc.disable()  # until the first frame; the collector would look through all that is imported, again and again
+    # Textual paints at the ticks of a clock, and a key just after one waits for up to two periods of it. More ticks
+    # cost nothing: it stands still while there is nothing to paint.
+    os.environ.setdefault("TEXTUAL_FPS", "240")
 
 
 def _run(app: Any) -> int:

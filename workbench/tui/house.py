@@ -1,6 +1,5 @@
 """What every app of the house does: looks that are remembered, keys in their order, signals, toasts and questions."""
 
-import gc
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ from textual.filter import NoColor
 from textual.screen import Screen
 
 from workbench.model.errors import WorkbenchError
+from workbench.tui.collector import Collector
 from workbench.tui.key_order import KeyOrder, Lap
 from workbench.tui.lines import clean
 from workbench.tui.plain_signs import PlainSigns
@@ -61,6 +61,7 @@ class HouseApp(TonedApp[ExitReport]):
             self._filters.append(PlainSigns())
         self._keys = KeyOrder(super().on_event, lambda: self.focused or self.screen)
         self.refused: WorkbenchError | None = None  # why no screen was opened
+        self._collector = Collector()
         self._shown_at = 0.0
         self._unwatch: Callable[[], None] | None = None
 
@@ -104,8 +105,7 @@ class HouseApp(TonedApp[ExitReport]):
 
     def _painted(self) -> None:
         if not self.is_headless:
-            gc.freeze()  # what is there now stays: a collection that looks through it is a key that waits
-            gc.enable()
+            self._collector.begin()
         self.begin()
 
     def _watch(self) -> None:
@@ -133,6 +133,7 @@ class HouseApp(TonedApp[ExitReport]):
 
     def _tick(self) -> None:
         """Ages grow also while nothing is heard."""
+        self._collector.tick()
         if time.monotonic() - self._shown_at >= TICK_S / 2:
             self._show()
 
@@ -145,6 +146,7 @@ class HouseApp(TonedApp[ExitReport]):
     async def on_event(self, event: events.Event) -> None:
         """Keys wait for their turn."""
         if isinstance(event, events.Key) and not event.is_forwarded:
+            self._collector.key()
             await self._keys.take(event)
         else:
             await super().on_event(event)
