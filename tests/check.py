@@ -1,6 +1,7 @@
 """The one check command: `python -m tests.check` formats, lints, types, checks imports and runs the tests."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ STEPS = [
 
 def main() -> int:
     """Run every step; the first that fails ends it."""
+    for number in (signal.SIGHUP, signal.SIGINT):  # `nohup`, or `&` in a script, would leave both ignored in every test
+        signal.signal(number, signal.SIG_DFL)
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")}
     for step in STEPS:
         print("$", " ".join(step), flush=True)
