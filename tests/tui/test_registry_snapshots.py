@@ -8,10 +8,9 @@ from textual._context import message_hook
 from textual.pilot import Pilot
 
 from tests.tui.fakes import NOW
+from tests.tui.pictures import LOOKS, Look, Picture
 from tests.tui.registry_fakes import FakeRegistry, RegistryStage, busy_world, make_registry_app
 from workbench.tui.registry import feed
-
-Picture = Callable[..., None]
 
 
 @pytest.fixture
@@ -19,7 +18,9 @@ def picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) 
     """Run the app over a busy registry, act on it and compare what it looks like then."""
     monkeypatch.setattr(feed, "LONGEST_RETRY_S", feed.FIRST_RETRY_S)  # no countdown
 
-    def compare(size: tuple[int, int], act: Callable[[RegistryStage], Awaitable[Any]] | None = None) -> None:
+    def compare(look: Look, act: Callable[[RegistryStage], Awaitable[Any]] | None = None) -> None:
+        if not look.colours:
+            monkeypatch.setenv("NO_COLOR", "1")
         source = FakeRegistry(busy_world())
         stage = RegistryStage(make_registry_app(source), source, None)  # type: ignore[arg-type]
 
@@ -37,34 +38,35 @@ def picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) 
 
         token = message_hook.set(stage.heard)
         try:
-            assert snap_compare(stage.app, terminal_size=size, run_before=before)
+            assert snap_compare(stage.app, terminal_size=look[:2], run_before=before)
         finally:
             message_hook.reset(token)
 
     return compare
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (50, 12)], ids="{0[0]}x{0[1]}".format)
-def test_the_registry(picture: Picture, size: tuple[int, int]) -> None:
-    picture(size)
+@LOOKS
+def test_the_registry(picture: Picture, look: Look) -> None:
+    picture(look)
 
 
-def test_the_registry_without_colour(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    picture((80, 24))
+def test_the_registry_on_few_rows(picture: Picture) -> None:
+    picture(Look(50, 12))
 
 
-def test_the_registry_is_lost(picture: Picture) -> None:
+@LOOKS
+def test_the_registry_is_lost(picture: Picture, look: Look) -> None:
     async def cut(stage: RegistryStage) -> None:
         stage.source.cut(reachable=False)
-        await stage.sees("nobody listens")
+        await stage.until(lambda: stage.app.board.stale_why == "nobody listens", "it is lost for good")
 
-    picture((120, 40), cut)
+    picture(look, cut)
 
 
-def test_a_job_of_the_registry(picture: Picture) -> None:
-    async def look(stage: RegistryStage) -> None:
+@LOOKS
+def test_a_job_of_the_registry(picture: Picture, look: Look) -> None:
+    async def open_it(stage: RegistryStage) -> None:
         await stage.press("2", *["j"] * 6, "enter")
         await stage.sees("ValueError: boom")
 
-    picture((80, 24), look)
+    picture(look, open_it)

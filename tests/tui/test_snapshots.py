@@ -1,96 +1,42 @@
-"""Pictures of the board, compared with the committed ones; `--snapshot-update` makes them again."""
-
-from collections.abc import Awaitable, Callable
-from typing import Any
+"""Pictures of the board and what opens over it."""
 
 import pytest
-from textual._context import message_hook
-from textual.pilot import Pilot
+from textual.command import CommandList
 from textual.theme import Theme
 
-from tests.tui.demo_state import OWN_ROOM, broken, chat, demo_state, log_lines, reloads, taken_back
-from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
-from tests.tui.stage import Stage, fresh_state, make_app
+from tests.tui.demo_state import broken, log_lines, reloads, taken_back
+from tests.tui.fakes import FakeSource
+from tests.tui.pictures import LARGE, LOOKS, MIDDLE, SIZES, SMALL, Look, Picture, picture, rich, talking
+from tests.tui.stage import Stage, fresh_state
 from tests.tui.test_log_keys import said
 from tests.tui.test_log_rows import TRACEBACK
 from workbench.client.load.plan import Plan
 from workbench.client.load.run import LoadRun
 from workbench.client.owner import Ended
-from workbench.tui import feed
 from workbench.tui.preferences import Preferences
 from workbench.tui.theme import LIGHT, SAFE
 
-Act = Callable[[Stage], Awaitable[Any]]
-Picture = Callable[..., None]
+__all__ = ["picture"]
 LAST_LINES = ["the worker serves generation 7", "MemoryError", "a bug of ours: MemoryError()"]
 
 
-@pytest.fixture(autouse=True)
-def no_countdown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next try to connect is never so far away that a picture would depend on the moment."""
-    monkeypatch.setattr(feed, "LONGEST_RETRY_S", feed.FIRST_RETRY_S)
-
-
-@pytest.fixture
-def picture(snap_compare: Callable[..., bool]) -> Picture:
-    """Run the app over a source, act on it and compare what it looks like then."""
-
-    def compare(
-        size: tuple[int, int],
-        source: FakeSource,
-        act: Act,
-        connected: bool = True,
-        preferences: Preferences | None = None,
-    ) -> None:
-        owner = FakeOwner()
-        app = make_app(source, owner, history=bool(source.rooms), preferences=preferences)
-        stage = Stage(app, source, owner)
-
-        async def before(pilot: Pilot[Any]) -> None:
-            await stage.begin(pilot, connected)
-            await act(stage)
-            await stage.settle()
-
-        token = message_hook.set(stage.heard)
-        try:
-            assert snap_compare(stage.app, terminal_size=size, run_before=before)
-        finally:
-            message_hook.reset(token)
-
-    return compare
-
-
-def rich() -> FakeSource:
-    """A worker with everything going on, its logs, and a conversation with its own job."""
-    source = FakeSource(demo_state(), log_lines())
-    source.rooms[OWN_ROOM] = FakeRoom(chat())
-    return source
-
-
-async def talking(stage: Stage) -> None:
-    """Until everything of the conversation and the logs is there."""
-    await stage.until(lambda: len(stage.talk.view.transcript.entries) == len(chat()), "the conversation")
-    await stage.until(lambda: len(stage.logs.store) == 120, "the logs")
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (50, 20)], ids="{0[0]}x{0[1]}".format)
-def test_the_board(picture: Picture, size: tuple[int, int]) -> None:
-    picture(size, rich(), talking)
+@pytest.mark.parametrize("look", [SMALL, MIDDLE, LARGE, Look(50, 20)], ids="{0.columns}x{0.rows}".format)
+def test_the_board(picture: Picture, look: Look) -> None:
+    picture(look, rich(), talking)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, SAFE], ids=lambda theme: theme.name)
 def test_the_board_in_another_theme(picture: Picture, theme: Theme) -> None:
-    picture((120, 40), rich(), talking, preferences=Preferences(theme.name))
+    picture(MIDDLE, rich(), talking, preferences=Preferences(theme.name))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids="{0[0]}x{0[1]}".format)
-def test_the_board_without_colour(picture: Picture, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    picture(size, rich(), talking)
+@SIZES
+def test_the_board_without_colour(picture: Picture, look: Look) -> None:
+    picture(look._replace(colours=False), rich(), talking)
 
 
 def test_the_board_in_plain_signs(picture: Picture) -> None:
-    picture((80, 24), rich(), talking, preferences=Preferences(ascii=True))
+    picture(SMALL, rich(), talking, preferences=Preferences(ascii=True))
 
 
 def test_before_the_first_frame(picture: Picture) -> None:
@@ -99,7 +45,7 @@ def test_before_the_first_frame(picture: Picture) -> None:
 
     source = FakeSource()
     source.silent = True
-    picture((80, 24), source, nothing, connected=False)
+    picture(SMALL, source, nothing, connected=False)
 
 
 def test_nobody_answers(picture: Picture) -> None:
@@ -108,45 +54,46 @@ def test_nobody_answers(picture: Picture) -> None:
 
     source = FakeSource()
     source.reachable = False
-    picture((80, 24), source, refused, connected=False)
+    picture(SMALL, source, refused, connected=False)
 
 
 def test_a_worker_that_has_just_come_up(picture: Picture) -> None:
     async def nothing(stage: Stage) -> None:
         await stage.sees("no job is running")
 
-    picture((120, 40), FakeSource(fresh_state()), nothing)
+    picture(MIDDLE, FakeSource(fresh_state()), nothing)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids="{0[0]}x{0[1]}".format)
-def test_a_save_that_cannot_be_loaded(picture: Picture, size: tuple[int, int]) -> None:
+@SIZES
+def test_a_save_that_cannot_be_loaded(picture: Picture, look: Look) -> None:
     async def save(stage: Stage) -> None:
         await talking(stage)
         await stage.happen(*broken())
 
-    picture(size, rich(), save)
+    picture(look, rich(), save)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids="{0[0]}x{0[1]}".format)
-def test_code_that_waits_and_code_that_costs_more(picture: Picture, size: tuple[int, int]) -> None:
+@SIZES
+def test_code_that_waits_and_code_that_costs_more(picture: Picture, look: Look) -> None:
     async def save(stage: Stage) -> None:
         await talking(stage)
         await stage.press("j")
         await stage.happen(*reloads())
 
-    picture(size, rich(), save)
+    picture(look, rich(), save)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids="{0[0]}x{0[1]}".format)
-def test_code_that_was_taken_back(picture: Picture, size: tuple[int, int]) -> None:
+@SIZES
+def test_code_that_was_taken_back(picture: Picture, look: Look) -> None:
     async def save(stage: Stage) -> None:
         await talking(stage)
         await stage.happen(*taken_back())
 
-    picture(size, rich(), save)
+    picture(look, rich(), save)
 
 
-def test_the_supervisor_has_ended(picture: Picture) -> None:
+@LOOKS
+def test_the_supervisor_has_ended(picture: Picture, look: Look) -> None:
     async def end(stage: Stage) -> None:
         await talking(stage)
         stage.source.cut(reachable=False)
@@ -154,19 +101,21 @@ def test_the_supervisor_has_ended(picture: Picture) -> None:
         stage.owner.end(Ended(None, "SIGKILL", LAST_LINES))
         await stage.sees("The supervisor has ended")
 
-    picture((80, 24), rich(), end)
+    picture(look, rich(), end)
 
 
-def test_the_link_is_lost(picture: Picture) -> None:
+@LOOKS
+def test_the_link_is_lost(picture: Picture, look: Look) -> None:
     async def cut(stage: Stage) -> None:
         await talking(stage)
         stage.source.cut(reachable=False)
         await stage.sees("nobody listens")
 
-    picture((120, 40), rich(), cut)
+    picture(look, rich(), cut)
 
 
-def test_the_logs_are_paused_and_filtered(picture: Picture) -> None:
+@LOOKS
+def test_the_logs_are_paused_and_filtered(picture: Picture, look: Look) -> None:
     async def pause(stage: Stage) -> None:
         await talking(stage)
         await stage.press("2", "k", "k")
@@ -174,7 +123,7 @@ def test_the_logs_are_paused_and_filtered(picture: Picture) -> None:
         await stage.press("L", "slash")
         await stage.type("process")
 
-    picture((120, 40), rich(), pause)
+    picture(look, rich(), pause)
 
 
 def test_the_talk_fills_the_screen(picture: Picture) -> None:
@@ -182,7 +131,7 @@ def test_the_talk_fills_the_screen(picture: Picture) -> None:
         await talking(stage)
         await stage.press("3", "escape", "z")
 
-    picture((80, 24), rich(), zoom)
+    picture(SMALL, rich(), zoom)
 
 
 def poured(source: FakeSource) -> LoadRun:
@@ -202,8 +151,8 @@ def poured(source: FakeSource) -> LoadRun:
     return run
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids="{0[0]}x{0[1]}".format)
-def test_jobs_are_poured_in(picture: Picture, size: tuple[int, int]) -> None:
+@LOOKS
+def test_jobs_are_poured_in(picture: Picture, look: Look) -> None:
     async def pour(stage: Stage) -> None:
         await talking(stage)
         stage.app.board.load_run = poured(stage.source)
@@ -211,25 +160,27 @@ def test_jobs_are_poured_in(picture: Picture, size: tuple[int, int]) -> None:
         await stage.sees("125 of 200")
         stage.app._show()
 
-    picture(size, rich(), pour)
+    picture(look, rich(), pour)
 
 
-def test_before_jobs_are_poured_in(picture: Picture) -> None:
-    async def look(stage: Stage) -> None:
+@LOOKS
+def test_before_jobs_are_poured_in(picture: Picture, look: Look) -> None:
+    async def open_it(stage: Stage) -> None:
         await talking(stage)
         await stage.press("6")
         await stage.sees("g Pour")
         stage.app._show()
 
-    picture((80, 24), rich(), look)
+    picture(look, rich(), open_it)
 
 
-def test_the_question_before_leaving(picture: Picture) -> None:
+@LOOKS
+def test_the_question_before_leaving(picture: Picture, look: Look) -> None:
     async def leave(stage: Stage) -> None:
         await talking(stage)
         await stage.press("q")
 
-    picture((80, 24), rich(), leave)
+    picture(look, rich(), leave)
 
 
 def test_the_screen_while_it_stops(picture: Picture) -> None:
@@ -237,18 +188,30 @@ def test_the_screen_while_it_stops(picture: Picture) -> None:
         await talking(stage)
         await stage.press("q", "s")
 
-    picture((80, 24), rich(), stop)
+    picture(SMALL, rich(), stop)
 
 
-def test_the_help(picture: Picture) -> None:
+@LOOKS
+def test_the_help(picture: Picture, look: Look) -> None:
     async def ask(stage: Stage) -> None:
         await stage.press("question_mark")
 
-    picture((100, 60), FakeSource(fresh_state()), ask)
+    picture(look, FakeSource(fresh_state()), ask)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
-def test_the_logs_with_a_traceback_opened_and_a_search(picture: Picture, size: tuple[int, int]) -> None:
+@LOOKS
+def test_the_palette(picture: Picture, look: Look) -> None:
+    async def ask(stage: Stage) -> None:
+        await talking(stage)
+        await stage.press("ctrl+p")
+        await stage.type("job:")
+        await stage.until(lambda: stage.app.screen.query_one(CommandList).option_count == 3, "its three commands")
+
+    picture(look, rich(), ask)
+
+
+@LOOKS
+def test_the_logs_with_a_traceback_opened_and_a_search(picture: Picture, look: Look) -> None:
     async def searching(stage: Stage) -> None:
         await stage.press("2", "m")
         await stage.log(*said("retry", "retry", "retry", *TRACEBACK, *TRACEBACK, "an error on its way", first=1000))
@@ -256,4 +219,4 @@ def test_the_logs_with_a_traceback_opened_and_a_search(picture: Picture, size: t
         await stage.type("error")
         await stage.press("enter")
 
-    picture(size, rich(), searching)
+    picture(look, rich(), searching)

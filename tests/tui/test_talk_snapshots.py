@@ -1,16 +1,13 @@
 """Pictures of the talk with several rooms, of what is said again, and of a drain."""
 
-import pytest
-
 from tests.tui.demo_state import NOW, OWN_ROOM, chat, demo_state, log_lines, message
 from tests.tui.fakes import FakeRoom, FakeSource
+from tests.tui.pictures import LOOKS, SIZES, Look, Picture, picture, talking
 from tests.tui.stage import Stage
-from tests.tui.test_snapshots import Picture, picture, talking
 from workbench.model import events as ev
 
 __all__ = ["picture"]
 
-SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids="{0[0]}x{0[1]}".format)
 OTHER = "job-88a0"
 
 
@@ -39,23 +36,23 @@ async def both(stage: Stage) -> None:
     stage.talk.rooms.shown.spoken = True  # it was said from here
 
 
-@SIZES
-def test_two_rooms_and_a_reply_that_was_streamed(picture: Picture, size: tuple[int, int]) -> None:
-    picture(size, rich(), both)
+@LOOKS
+def test_two_rooms_and_a_reply_that_was_streamed(picture: Picture, look: Look) -> None:
+    picture(look, rich(), both)
 
 
 @SIZES
-def test_what_can_be_said_again(picture: Picture, size: tuple[int, int]) -> None:
+def test_what_can_be_said_again(picture: Picture, look: Look) -> None:
     async def reloaded(stage: Stage) -> None:
         await both(stage)
         stage.source.rooms[OTHER].tell({"type": "attempt", "attempt": 2, "generation": 7})
         await stage.sees("Ctrl-r says this again")
 
-    picture(size, rich(), reloaded)
+    picture(look, rich(), reloaded)
 
 
 @SIZES
-def test_what_is_being_said_again(picture: Picture, size: tuple[int, int]) -> None:
+def test_what_is_being_said_again(picture: Picture, look: Look) -> None:
     async def sending(stage: Stage) -> None:
         await both(stage)
         stage.source.rooms[OTHER].tell({"type": "attempt", "attempt": 2, "generation": 7})
@@ -66,15 +63,15 @@ def test_what_is_being_said_again(picture: Picture, size: tuple[int, int]) -> No
         stage.source.rooms[OTHER].tell(message("2.1", "agent", "Bring it to us, ", NOW - 1.5, partial=True))
         await stage.sees("Bring it to us")
 
-    picture(size, rich(), sending)
+    picture(look, rich(), sending)
 
 
-@SIZES
-def test_a_drain_with_a_deadline(picture: Picture, size: tuple[int, int]) -> None:
+@LOOKS
+def test_a_drain_with_a_deadline(picture: Picture, look: Look) -> None:
     async def drain(stage: Stage) -> None:
         await talking(stage)
         await stage.happen(ev.ProcessResumed(at=NOW, id=2))
         await stage.happen(ev.DrainStarted(at=NOW, why="SIGTERM received", deadline_at=NOW + 3552))
         await stage.sees("59:12 until they are cut")
 
-    picture(size, rich(), drain)
+    picture(look, rich(), drain)

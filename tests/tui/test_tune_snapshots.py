@@ -1,12 +1,10 @@
 """Pictures of the tuning pane."""
 
-import pytest
-
 from tests.tui.demo_state import OWN_ROOM, chat, log_lines
 from tests.tui.fakes import NOW, FakeRoom, FakeSource
+from tests.tui.pictures import LOOKS, SMALL, Look, Picture, picture, talking
 from tests.tui.stage import Stage
-from tests.tui.test_snapshots import Picture, picture, talking
-from tests.tui.test_tune import SIZES, at, tuned
+from tests.tui.test_tune import at, tuned
 
 __all__ = ["picture"]
 
@@ -39,10 +37,10 @@ async def refused(stage: Stage) -> None:
     await stage.press("enter")
 
 
-@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
-def test_values_that_are_tried(picture: Picture, size: tuple[int, int]) -> None:
-    picture(size, rich(), tried)
+@LOOKS
+def test_values_that_are_tried(picture: Picture, look: Look) -> None:
+    picture(look, rich(), tried)
 
 
 def test_a_value_that_cannot_be(picture: Picture) -> None:
-    picture((80, 24), rich(), refused)
+    picture(SMALL, rich(), refused)

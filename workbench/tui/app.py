@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from workbench.tui.widgets.detail.subject import Subject
     from workbench.tui.widgets.slots.table import SlotTable
 
-PIN_WORDS = "pin the selected job to its code; again: let newer code take it"
+PIN_WORDS = "pin the selected job to its code; again: unpin it"
 LINK_STATES = {  # of the registry link, in which a key does something
     "register": ("local", "leaving"),
     "retry_link": ("waiting", "failed"),

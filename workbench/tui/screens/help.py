@@ -1,6 +1,7 @@
 """Every key, read off the real bindings, pane by pane."""
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -8,16 +9,18 @@ from textual.containers import VerticalScroll
 from textual.geometry import Size
 from textual.screen import ModalScreen
 
-from workbench.tui.lines import Line, pad
+from workbench.tui.lines import Line, pad, spread, wrap
 from workbench.tui.widgets.line_widget import Painted
 
 KEY_CELLS = 16
+GAP = 4
+TWO_COLUMNS = 120  # cells
 
 Group = tuple[str, list[tuple[str, str]]]
 
 
 class HelpText(Painted[object]):
-    """Groups of keys, in two columns where there is room."""
+    """Groups of keys, in two columns where there is room; words that are too long go on below."""
 
     def __init__(self, groups: list[Group]) -> None:
         super().__init__(id="help-text")
@@ -25,18 +28,34 @@ class HelpText(Painted[object]):
 
     def draw(self, board: object, width: int, height: int) -> list[Line]:
         """See `Painted`."""
-        lines: list[Line] = []
-        for title, rows in self._groups:
-            lines += [[(title, "accent")]] if title else []
-            lines += [
-                [(pad(keys, KEY_CELLS), "strong"), (pad(words, width - KEY_CELLS), "plain")] for keys, words in rows
-            ]
-            lines.append([])
-        return lines[:-1]
+        if width < TWO_COLUMNS:
+            return _below(self._groups, width)[:-1]
+        half = (width - GAP) // 2
+        sides = [_below(groups, half) for groups in _halves(self._groups)]
+        return [[*spread(left, [], half), (" " * GAP, ""), *right] for left, right in zip_longest(*sides, fillvalue=[])]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Every row."""
-        return sum(len(rows) + 2 for _, rows in self._groups) - 1
+        return len(self.draw(None, width, 0))
+
+
+def _halves(groups: list[Group]) -> tuple[list[Group], list[Group]]:
+    """The groups for the left and those for the right, as even as can be."""
+    sizes = [len(rows) + 2 for _, rows in groups]
+    at = min(range(len(groups) + 1), key=lambda n: max(sum(sizes[:n]), sum(sizes[n:])))
+    return groups[:at], groups[at:]
+
+
+def _below(groups: list[Group], width: int) -> list[Line]:
+    lines: list[Line] = []
+    for title, rows in groups:
+        lines += [[(title, "accent")]] if title else []
+        for keys, words in rows:
+            for part in wrap(words, width - KEY_CELLS):
+                lines.append([(pad(keys, KEY_CELLS), "strong"), (part, "plain")])
+                keys = ""
+        lines.append([])
+    return lines
 
 
 class HelpScreen(ModalScreen[None]):
