@@ -211,7 +211,7 @@ async def test_dispatch_tells_by_its_exit_code_how_the_job_went(start_worker: An
             assert run.returncode == code, (arguments, run.stderr)
             assert words in run.stdout + run.stderr
         full = await asyncio.to_thread(dispatch)
-        assert (full.returncode, "1 jobs of max_processes 1" in full.stderr) == (1, True)
+        assert (full.returncode, "1 job of max_processes 1" in full.stderr) == (1, True)
     gone = workbench(worker.folder, "dispatch", "--url", f"127.0.0.1:{free_port()}")
     assert (gone.returncode, "Connection refused" in gone.stderr) == (1, True)
 

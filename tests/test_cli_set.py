@@ -31,7 +31,7 @@ async def test_options_are_set_for_a_time_and_for_good_and_taken_back(start_work
         assert first.endswith(", then 2 (--max-processes)")
         assert second.startswith("job_timeout  0 -> 60  now, until ")
         full = await asyncio.to_thread(workbench, worker.folder, "dispatch")
-        assert (full.returncode, "1 jobs of max_processes 1" in full.stderr) == (1, True)
+        assert (full.returncode, "1 job of max_processes 1" in full.stderr) == (1, True)
         await until(client, lambda state: state.option("max_processes") == 2)
         await begin(client, worker, "wait")
 

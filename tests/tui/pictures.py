@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from tests.tui.demo_state import OWN_ROOM, chat, demo_state, log_lines
 from tests.tui.fakes import FakeOwner, FakeRoom, FakeSource
 from tests.tui.stage import Stage, make_app
-from workbench.tui import feed
+from workbench.tui.feed import Feed
 from workbench.tui.preferences import Preferences
 
 Act = Callable[[Stage], Awaitable[Any]]
@@ -36,7 +36,7 @@ LOOKS = pytest.mark.parametrize(
 def picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> Picture:
     """Run the app over a source, act on it and compare what it looks like then."""
     # The next try to connect is never so far away that a picture would depend on the moment.
-    monkeypatch.setattr(feed, "LONGEST_RETRY_S", feed.FIRST_RETRY_S)
+    monkeypatch.setattr(Feed, "LONGEST_RETRY_S", Feed.FIRST_RETRY_S)
 
     def compare(
         look: Look,

@@ -15,11 +15,11 @@ async def test_lines_that_come_while_the_screen_stands_still_are_counted_where_t
     feed = Feed(FakeSource(), Board(lambda: NOW), told.append, interval_s=60)
     count = PENDING_LINES + 2000
     lines = [LogLine(n, NOW, 1, 501, 1, None, "INFO", "bot", f"line {n}") for n in range(1 + count)]
-    feed._take(Frame(State(), lines=lines[:1]))  # told at once; the rest waits
+    feed.take(Frame(State(), lines=lines[:1]))
+    feed.tell()
     for start in range(1, 1 + count, 1000):
-        feed._take(Frame(State(), lines=lines[start : start + 1000]))
-    feed._timer.cancel()  # type: ignore[union-attr]
-    feed._tell()
+        feed.take(Frame(State(), lines=lines[start : start + 1000]))
+    feed.tell()
     last = told[-1]
     assert isinstance(last, BoardChanged)
     assert "2,000 lines were dropped" in last.records[0].text

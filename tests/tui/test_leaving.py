@@ -34,7 +34,7 @@ async def test_without_jobs_of_others_all_ends_at_once(key: str) -> None:
         await stage.press(key)
         assert stage.owner.orders == ["stop"]
         await stage.sees("Stopping")
-        await stage.sees("1 job, 1 processes left")
+        await stage.sees("1 job, 1 process left")
         stage.owner.end(GONE)
         assert (await stage.left()).exit_code == 0
     assert stage.owner.orders == ["stop", "close"]

@@ -11,8 +11,8 @@ from workbench.client.address import Address
 from workbench.client.client import Frame
 from workbench.client.owner import Ended
 from workbench.model import events as ev
-from workbench.tui import feed
 from workbench.tui.board import Board
+from workbench.tui.feed import Feed
 from workbench.tui.widgets.header import admission
 
 KILLED = Ended(None, "SIGKILL", ["its last words"])
@@ -157,7 +157,7 @@ async def test_who_only_looks_is_not_offered_to_start_anything() -> None:
 
 
 async def test_R_tries_again_at_once_while_the_link_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "FIRST_RETRY_S", 1000.0)
+    monkeypatch.setattr(Feed, "FIRST_RETRY_S", 1000.0)
     async with staged() as stage:
         assert "Try again" not in stage.text()
         stage.source.cut(reachable=False)

@@ -8,7 +8,7 @@ from tests.defences import defence
 from tests.tui.fakes import NOW
 from tests.tui.registry_fakes import URL, FakeRegistry, busy_world, job, registry_staged, worker
 from tests.tui.test_hostile import EVIL, assert_harmless
-from workbench.tui.registry import feed
+from workbench.tui.registry.feed import RegistryFeed
 
 
 async def test_the_first_screenful_tells_who_works_and_how_much() -> None:
@@ -201,7 +201,7 @@ async def test_a_lost_registry_is_told_taken_up_again_and_not_taken_for_another(
 
 
 async def test_watchers_do_not_come_back_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "FIRST_RETRY_S", 1000.0)
+    monkeypatch.setattr(RegistryFeed, "FIRST_RETRY_S", 1000.0)
     async with registry_staged() as stage:
         drawn: list[tuple[float, float]] = []
         stage.app.feed._rng.uniform = lambda low, high: drawn.append((low, high)) or 999.0

@@ -10,13 +10,13 @@ from textual.pilot import Pilot
 from tests.tui.fakes import NOW
 from tests.tui.pictures import LOOKS, Look, Picture
 from tests.tui.registry_fakes import FakeRegistry, RegistryStage, busy_world, make_registry_app
-from workbench.tui.registry import feed
+from workbench.tui.registry.feed import RegistryFeed
 
 
 @pytest.fixture
 def picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> Picture:
     """Run the app over a busy registry, act on it and compare what it looks like then."""
-    monkeypatch.setattr(feed, "LONGEST_RETRY_S", feed.FIRST_RETRY_S)  # no countdown
+    monkeypatch.setattr(RegistryFeed, "LONGEST_RETRY_S", RegistryFeed.FIRST_RETRY_S)  # no countdown
 
     def compare(look: Look, act: Callable[[RegistryStage], Awaitable[Any]] | None = None) -> None:
         if not look.colours:

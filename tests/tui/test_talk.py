@@ -2,10 +2,11 @@
 
 import asyncio
 
-from tests.tui.demo_state import NOW, OWN_ROOM, demo_state, ended, job, message, process
+from tests.tui.demo_state import NOW, OWN_ROOM, broken, demo_state, ended, job, message, process
 from tests.tui.fakes import FakeRoom, FakeSource
 from tests.tui.stage import Stage, staged
 from workbench.model import events as ev
+from workbench.tui.widgets.talk.view import FEW_ROWS
 
 
 def source() -> tuple[FakeSource, FakeRoom]:
@@ -201,3 +202,16 @@ async def test_a_job_on_new_code_keeps_its_room() -> None:
         room.tell(message("2.1", "agent", "Hello again!", NOW))
         await stage.sees("◆ Hello again!")
         await stage.sees("◆ Hello!")
+
+
+async def test_on_a_few_rows_words_come_before_how_long_they_took() -> None:
+    made, room = source()
+    async with staged(made, size=(80, 24)) as stage:
+        await stage.happen(*broken())
+        await stage.press("3")
+        assert stage.app.board_screen.talk.view.size.height <= FEW_ROWS
+        room.tell(message("m1", "user", "where is it?", NOW - 2.0))
+        room.tell(message("1.2", "agent", "On its way.", NOW - 1.588))
+        await stage.sees("◆ On its way.")
+        assert entries(stage)[-2:] == ["› where is it?", "◆ On its way."]
+        await stage.sees("median 412ms")

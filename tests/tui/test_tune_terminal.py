@@ -21,9 +21,9 @@ def test_a_value_is_tried_applied_and_saved(open_terminal: Callable[..., Termina
     terminal.type("\r")
     terminal.sees("esc Leave")
     terminal.type("1\r")
-    terminal.sees("5 → 1 processes", "◇ 1 pending")
+    terminal.sees("5 → 1 process ", "◇ 1 pending")
     terminal.type("a")
-    terminal.sees("✓ applied: max_processes 1; u undoes", "1 processes")
+    terminal.sees("✓ applied: max_processes 1; u undoes", "1 process ")
     terminal.type("n")
     terminal.sees("of max_processes 1")  # its own job is the one
     terminal.type("w")

@@ -181,7 +181,9 @@ class Link:
         delay_s = self._retry.failed(time.monotonic(), self._options.max_retry, trouble.wait_s)
         if delay_s is None:
             most, self._spent = self._options.max_retry, True
-            raise RegistryRefused(f"the registry cannot be had in {most} tries (max_retry); the last: {trouble}")
+            raise RegistryRefused(
+                f"the registry cannot be had in {plural(most, 'try')} (max_retry); the last: {trouble}"
+            )
         self._supervisor.logs.note("WARNING", f"registry: {trouble}; trying again in {delay_s:.1f} s")
         self._tell("waiting", str(trouble), attempt=self._retry.failures, retry_at=time.time() + delay_s)
         await _within(delay_s, self._wake.wait())

@@ -59,7 +59,7 @@ def judge(state: State, options: Options, gate: LoadGate, *, forced: bool = Fals
     if worker.generation == 0:
         return Verdict("starting", _loading(state))
     if active + worker.reserved >= options.max_processes:
-        return Verdict("full", f"{active} jobs{kept} of max_processes {options.max_processes}")
+        return Verdict("full", f"{plural(active, 'job')}{kept} of max_processes {options.max_processes}")
     if gate.closed and not forced:
         return Verdict("over_load", _over(gate.load, options.load_threshold))
     return Verdict("ready", f"{active} of {options.max_processes} jobs{kept}")

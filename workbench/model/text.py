@@ -66,5 +66,7 @@ def clean_lines(text: str, limit: int = 8192) -> list[str]:
 
 
 def plural(number: int, noun: str) -> str:
-    """`1 job`, `3 jobs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    """`1 job`, `3 jobs`, `2 processes`, `4 tries`."""
+    if number != 1:
+        noun = f"{noun}es" if noun.endswith("s") else f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number:,} {noun}"

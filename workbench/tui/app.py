@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from workbench.model.errors import WorkbenchError
+from workbench.model.text import plural
 from workbench.tui.board import Board
 from workbench.tui.details import Details
 from workbench.tui.feed import Feed
@@ -360,8 +361,7 @@ class WorkbenchApp(HouseApp):
         """Copy, and say how."""
         from workbench.tui.clipboard import copy, native_tool
 
-        what = "1 line" if message.lines == 1 else f"{message.lines:,} lines"
-        self.tell(copy(message.text, what, self.copy_to_clipboard, native_tool()))
+        self.tell(copy(message.text, plural(message.lines, "line"), self.copy_to_clipboard, native_tool()))
 
     def on_tune_wanted(self, message: TuneWanted) -> None:
         """Apply, undo, copy or save options; one after the other."""

@@ -5,6 +5,8 @@ import re
 import time
 from typing import Literal
 
+from workbench.model.text import plural
+
 MOST_NAMES = 100
 
 
@@ -22,6 +24,5 @@ def export(lines: list[str], agent: str, at: float) -> tuple[str, Literal["infor
             continue
         except OSError as error:
             return f"the lines cannot be written to {path}: {error.strerror or error}", "error"
-        what = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
-        return f"wrote {what} to {path}", "information"
+        return f"wrote {plural(len(lines), 'line')} to {path}", "information"
     return f"there are {MOST_NAMES - 1} files named {stem} already", "error"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from workbench.client.load.plan import Plan
 from workbench.client.load.result import Result, percentile
+from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.lines import Line, clean
 from workbench.tui.words import job_look
@@ -46,7 +47,7 @@ def figure_rows(result: Result, plan: Plan) -> list[Row]:
         rows.append(("first words", _percentiles(result.first_words, (50, 95))))
         rows.append(("whole reply", _percentiles(result.turns, (50, 95))))
     if result.silent:
-        rows.append(("", [(f"! {fmt.count(result.silent)} lines got no reply", "warn")]))
+        rows.append(("", [(f"! {plural(result.silent, 'line')} got no reply", "warn")]))
     rows += [
         ("peak", [("all ", "dim"), (fmt.megabytes(result.peak_all_mb), "plain"), ("  job ", "dim"),
                   (fmt.megabytes(result.peak_job_mb), "plain"), ("  load ", "dim"),

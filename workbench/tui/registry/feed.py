@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from textual.message import Message
 
 from workbench.client.registry_watch import RegistryFrame, RegistryWatch
-from workbench.model.errors import WorkbenchError
-from workbench.tui.messages import LinkLost
+from workbench.tui.following import Follower
 from workbench.tui.registry.board import RegistryBoard
 
 if TYPE_CHECKING:
     from workbench.client.address import Address
-
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 10.0
 
 
 class RegistryConnection(Protocol):
@@ -65,12 +61,14 @@ class RegistryChanged(Message):
     """The board shows something new."""
 
 
-class RegistryFeed:
-    """Keeps a connection, and folds its frames into the board.
+class RegistryFeed(Follower[RegistryConnection, RegistryFrame]):
+    """Folds the registry's frames into the board.
 
     Args:
         interval_s: least time between two messages; 0 tells at once.
     """
+
+    FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 10.0
 
     def __init__(
         self,
@@ -80,61 +78,26 @@ class RegistryFeed:
         interval_s: float,
         rng: random.Random | None = None,
     ) -> None:
-        self.connection: RegistryConnection | None = None
-        self._source, self._board, self._post, self._interval_s = source, board, post, interval_s
+        super().__init__(board, post, interval_s)
+        self._source, self._board = source, board
         self._rng = rng or random.Random()
-        self._timer: asyncio.TimerHandle | None = None
-        self._told_at = 0.0
-        self._wake = asyncio.Event()
 
-    async def run(self) -> None:
-        """Follow the registry for ever; a lost stream is taken up again, not by all its watchers at the same moment."""
-        longest_s = FIRST_RETRY_S
-        while True:
-            self._wake.clear()
-            heard = await self._follow()
-            longest_s = FIRST_RETRY_S if heard else min(longest_s * 2, LONGEST_RETRY_S)
-            delay_s = self._rng.uniform(longest_s / 2, longest_s)
-            self._board.retry_at = self._board.clock() + delay_s
-            try:
-                async with asyncio.timeout(delay_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
-            finally:
-                self._board.retry_at = None
+    def connect(self) -> AbstractAsyncContextManager[RegistryConnection]:
+        """See `Follower`."""
+        return self._source.connect()
 
-    def retry_now(self) -> None:
-        """Do not wait for the next try."""
-        self._wake.set()
+    def frames(self, connection: RegistryConnection) -> AsyncIterator[RegistryFrame]:
+        """See `Follower`."""
+        return connection.frames()
 
-    async def _follow(self) -> bool:
-        heard, why = False, "the stream ended"
-        try:
-            async with self._source.connect() as connection:
-                async for frame in connection.frames():
-                    self.connection, heard = connection, True
-                    self._board.take(frame)
-                    self._tell_soon()
-        except (WorkbenchError, OSError) as error:
-            why = str(error)
-        finally:
-            self.connection = None
-        self._board.lose(why)
-        self._post(LinkLost(why))
-        return heard
+    def take(self, frame: RegistryFrame) -> None:
+        """See `Follower`."""
+        self._board.take(frame)
 
-    def _tell_soon(self) -> None:
-        if self._timer is not None:
-            return
-        loop = asyncio.get_running_loop()
-        wait_s = self._told_at + self._interval_s - loop.time()
-        if wait_s <= 0:
-            self._tell()
-        else:
-            self._timer = loop.call_later(wait_s, self._tell)
+    def tell(self) -> None:
+        """See `Follower`."""
+        self.post(RegistryChanged())
 
-    def _tell(self) -> None:
-        self._timer = None
-        self._told_at = asyncio.get_running_loop().time()
-        self._post(RegistryChanged())
+    def spread(self, delay_s: float) -> float:
+        """A registry has many watchers: they do not all come back at the same moment."""
+        return self._rng.uniform(delay_s / 2, delay_s)

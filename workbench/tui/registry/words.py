@@ -1,6 +1,7 @@
 """What the state of a worker or a job looks like at its registry, and who needs a look first."""
 
 from workbench.client.registry_watch import SeenJob, SeenWorker
+from workbench.model.text import plural
 from workbench.tui import format as fmt
 from workbench.tui.lines import clean
 from workbench.tui.registry.board import RegistryBoard
@@ -83,7 +84,7 @@ def worker_note(worker: SeenWorker, board: RegistryBoard) -> tuple[str, str]:
     if worker.notes:
         return clean(worker.notes[-1], 200), "warn"
     if worker.job_count is not None and worker.job_count != worker.slots_used:
-        return f"counts {worker.job_count} jobs itself", "dim"
+        return f"counts {plural(worker.job_count, 'job')} itself", "dim"
     return "", ""
 
 

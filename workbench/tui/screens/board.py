@@ -1,14 +1,14 @@
 """The one big screen: every pane, and the keys that act on what is selected."""
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
-from textual.screen import Screen
 
 from workbench.tui.board import Board
-from workbench.tui.layout import CLASSES, WHOLE, layout_of, shown_of, tabs_of
-from workbench.tui.messages import PaneWanted, PendingChanged
+from workbench.tui.layout import WHOLE, shown_of, tabs_of
+from workbench.tui.messages import PendingChanged
+from workbench.tui.screens.paned import PanedScreen
 from workbench.tui.widgets.cards import EndedCard, ReloadCard
 from workbench.tui.widgets.drain_card import DrainCard
 from workbench.tui.widgets.events_pane import EventsPane
@@ -20,7 +20,7 @@ from workbench.tui.widgets.header import Header
 from workbench.tui.widgets.key_bar import KeyBar
 from workbench.tui.widgets.load.pane import LoadPane
 from workbench.tui.widgets.logs.pane import LogPane
-from workbench.tui.widgets.pane_bar import PANES, PaneBar
+from workbench.tui.widgets.pane_bar import PANES
 from workbench.tui.widgets.slots.pane import SlotPane
 from workbench.tui.widgets.slots.table import SlotTable
 from workbench.tui.widgets.status_line import StatusLine
@@ -37,9 +37,10 @@ FOCUS = {
 }
 
 
-class BoardScreen(Screen[None]):
-    """Composes, lays out and routes; what keys mean to the supervisor is the app's."""
+class BoardScreen(PanedScreen):
+    """Composes and routes; what keys mean to the supervisor is the app's."""
 
+    PANES, FOCUS = PANES, FOCUS
     BINDING_GROUP_TITLE = "Panes"
     BINDINGS = [
         *(
@@ -74,16 +75,13 @@ class BoardScreen(Screen[None]):
     ]
 
     def __init__(self, board: Board) -> None:
-        super().__init__()
+        super().__init__(lower="logs")
         self._board = board
-        self.pane = "processes"
-        self.lower = "logs"
-        self.zoomed = False
         self._chosen = False
 
     def compose(self) -> ComposeResult:
         """The parts, from top to bottom."""
-        self._lay_out(*self.app.size)  # before there is anything that would be styled twice
+        self.lay_out(*self.app.size)  # before there is anything that would be styled twice
         yield Header(id="header")
         with Container(id="gauges"):
             yield LoadGauge(classes="gauge")
@@ -164,30 +162,13 @@ class BoardScreen(Screen[None]):
 
     # --- places ---------------------------------------------------------------------------------
 
-    def on_resize(self, event: events.Resize) -> None:
-        """The layout follows the size."""
-        self._lay_out(event.size.width, event.size.height)
-
-    def _lay_out(self, width: int, height: int) -> None:
-        classes = layout_of(width, height)
-        for name in CLASSES:
-            self.set_class(name in classes, name)
-        self.set_class(self.zoomed, "-zoomed")
-        tabs = tabs_of(classes, self.zoomed)
-        shown = shown_of(classes, self.zoomed, self.pane, self.lower)
-        for name in PANES:
-            self.set_class(name == shown, f"-show-{name}")
-        for bar in self.query(PaneBar):
-            bar.set_tabs(tabs)
+    def places(self, classes: set[str]) -> tuple[tuple[str, ...], str]:
+        """See `PanedScreen`."""
+        return tabs_of(classes, self.zoomed), shown_of(classes, self.zoomed, self.pane, self.lower)
 
     def on_descendant_focus(self) -> None:
-        """Where shared places are, the focused pane is the one that shows."""
-        focused = self.focused
-        pane = next((node.id for node in focused.ancestors if node.id in PANES), None) if focused else None
-        if pane is not None and pane != self.pane:
-            self._go(pane)
-        for bar in self.query(PaneBar):
-            bar.redraw()
+        """See `PanedScreen`."""
+        super().on_descendant_focus()
         self.table.redraw()  # its cursor is another one where it has not the focus
 
     @on(PendingChanged)
@@ -196,24 +177,10 @@ class BoardScreen(Screen[None]):
         for gauge in (LoadGauge, MemoryGauge):
             self.query_one(gauge).show(self._board)
 
-    @on(PaneWanted)
-    def _wanted(self, event: PaneWanted) -> None:
-        event.stop()
-        self.action_go(event.name)
-
-    def action_go(self, pane: str) -> None:
-        """Show a pane and focus it; what is typed next is for it, however fast it comes."""
-        self._go(pane)
-        place = self.query_one(FOCUS[pane])
-        if not place.focusable:
-            self.app.stylesheet.update(self)  # it would be shown later only
-        self.set_focus(place)
-
-    def _go(self, pane: str) -> None:
-        self.pane = pane
-        if pane != "processes":
-            self.lower, self._chosen = pane, True
-        self._lay_out(*self.size)
+    def turn_to(self, pane: str) -> None:
+        """See `PanedScreen`."""
+        self._chosen = self._chosen or pane != "processes"
+        super().turn_to(pane)
 
     def tune_option(self, name: str) -> None:
         """Go to an option."""
@@ -224,16 +191,11 @@ class BoardScreen(Screen[None]):
         """There is somebody to talk to: where panes share one place, that shows, unless the user chose one."""
         if not self._chosen:
             self.lower = "talk"
-            self._lay_out(*self.size)
+            self.lay_out(*self.size)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""
         return action != "logs" or not self.is_mounted or self.table.process is not None
-
-    def action_zoom(self) -> None:
-        """The focused pane alone, and back."""
-        self.zoomed = not self.zoomed
-        self._lay_out(*self.size)
 
     def action_back(self) -> None:
         """One step back: zoom, then filter, then the table; what took the whole lower part goes first."""
@@ -270,4 +232,4 @@ class BoardScreen(Screen[None]):
     def _uncover_logs(self) -> None:
         if self.has_class("-tabs", "-one"):
             self.lower = "logs"
-            self._lay_out(*self.size)
+            self.lay_out(*self.size)

@@ -1,20 +1,17 @@
 """The screen over a registry: every pane, and the keys that move between them."""
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
-from textual.screen import Screen
 from textual.widgets import Input
 
 from workbench.client.registry_watch import SeenJob, SeenWorker
-from workbench.tui.layout import CLASSES, layout_of
-from workbench.tui.messages import PaneWanted
 from workbench.tui.registry.board import RegistryBoard
+from workbench.tui.screens.paned import PanedScreen
 from workbench.tui.widgets.clean_input import CleanInput
 from workbench.tui.widgets.events_pane import EventsPane
 from workbench.tui.widgets.key_bar import KeyBar
-from workbench.tui.widgets.pane_bar import PaneBar
 from workbench.tui.widgets.registry.gauges import RateGauge, SlotsGauge, TotalsPanel, WorkersPanel
 from workbench.tui.widgets.registry.header import RegistryHeader
 from workbench.tui.widgets.registry.panes import PANES, TablePane
@@ -25,9 +22,10 @@ FOCUS = {"workers": "#workers-table", "jobs": "#jobs-table", "events": "#events-
 NOTHING = "nothing has happened yet: workers that come and go, jobs that fail and refusals stand here"
 
 
-class RegistryScreen(Screen[None]):
-    """Composes, lays out and routes; what keys mean to the registry is the app's."""
+class RegistryScreen(PanedScreen):
+    """Composes and routes; what keys mean to the registry is the app's."""
 
+    PANES, FOCUS = PANES, FOCUS
     BINDING_GROUP_TITLE = "Panes"
     BINDINGS = [
         *(
@@ -42,13 +40,12 @@ class RegistryScreen(Screen[None]):
     ]
 
     def __init__(self, board: RegistryBoard) -> None:
-        super().__init__()
+        super().__init__(lower="jobs")
         self._board = board
-        self.pane, self.lower, self.zoomed = "workers", "jobs", False
 
     def compose(self) -> ComposeResult:
         """The parts, from top to bottom."""
-        self._lay_out(*self.app.size)
+        self.lay_out(*self.app.size)
         yield RegistryHeader(id="header")
         with Container(id="gauges"):
             yield SlotsGauge(classes="gauge")
@@ -109,36 +106,11 @@ class RegistryScreen(Screen[None]):
 
     # --- places ---------------------------------------------------------------------------------
 
-    def on_resize(self, event: events.Resize) -> None:
-        """The layout follows the size."""
-        self._lay_out(event.size.width, event.size.height)
-
-    def _lay_out(self, width: int, height: int) -> None:
-        classes = layout_of(width, height)
-        for name in CLASSES:
-            self.set_class(name in classes, name)
-        self.set_class(self.zoomed, "-zoomed")
+    def places(self, classes: set[str]) -> tuple[tuple[str, ...], str]:
+        """See `PanedScreen`."""
         alone = self.zoomed or "-one" in classes
         tabs = PANES if alone else ("jobs", "events") if "-tabs" in classes else ()
-        shown = self.pane if alone else self.lower if tabs else ""
-        for name in PANES:
-            self.set_class(name == shown, f"-show-{name}")
-        for bar in self.query(PaneBar):
-            bar.set_tabs(tabs)
-
-    def on_descendant_focus(self) -> None:
-        """Where shared places are, the focused pane is the one that shows."""
-        focused = self.focused
-        pane = next((node.id for node in focused.ancestors if node.id in PANES), None) if focused else None
-        if pane is not None and pane != self.pane:
-            self._go(pane)
-        for bar in self.query(PaneBar):
-            bar.redraw()
-
-    @on(PaneWanted)
-    def _wanted(self, event: PaneWanted) -> None:
-        event.stop()
-        self.action_go(event.name)
+        return tabs, self.pane if alone else self.lower if tabs else ""
 
     @on(RegistryTable.Moved)
     def _moved(self, event: RegistryTable.Moved) -> None:
@@ -146,29 +118,14 @@ class RegistryScreen(Screen[None]):
         for pane in self.query(TablePane):
             pane.show(self._board)
 
-    def action_go(self, pane: str) -> None:
-        """Show a pane and focus it; what is typed next is for it, however fast it comes."""
-        self._go(pane)
-        place = self.query_one(FOCUS[pane])
-        if not place.focusable:
-            self.app.stylesheet.update(self)  # it would be shown later only
-        self.set_focus(place)
-
     def action_step(self, by: int) -> None:
         """The next pane, or the one before."""
         self.action_go(PANES[(PANES.index(self.pane) + by) % len(PANES)])
 
-    def _go(self, pane: str) -> None:
-        self.pane = pane
-        if pane != "workers":
-            self.lower = pane
-        self._lay_out(*self.size)
+    def turn_to(self, pane: str) -> None:
+        """See `PanedScreen`."""
+        super().turn_to(pane)
         self.refresh_bindings()
-
-    def action_zoom(self) -> None:
-        """The focused pane alone, and back."""
-        self.zoomed = not self.zoomed
-        self._lay_out(*self.size)
 
     def action_back(self) -> None:
         """One step back: zoom, then the filter, then the workers."""

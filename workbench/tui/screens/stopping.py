@@ -22,7 +22,8 @@ class StoppingList(LineWidget):
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
         jobs = board.state.active_jobs()
-        lines: list[Line] = [[(f"{plural(len(jobs), 'job')}, {len(board.state.processes)} processes left", "strong")]]
+        words = f"{plural(len(jobs), 'job')}, {plural(len(board.state.processes), 'process')} left"
+        lines: list[Line] = [[(words, "strong")]]
         if jobs and self.kill_at is not None:
             left = self.kill_at - board.clock()
             lines[0].append((f"   killed in {fmt.age(left + 0.99)}" if left > 0 else "   being killed", "warn"))

@@ -10,6 +10,7 @@ from workbench.tui.widgets.talk.rooms import Conversation
 from workbench.tui.widgets.talk.transcript import Entry, Transcript
 
 SIGNS = {"user": "›", "agent": "◆"}
+FEW_ROWS = 4  # of so few, none is for how long a reply took: the bar above tells the median
 
 
 class TalkView(LineWidget, can_focus=True):
@@ -36,7 +37,8 @@ class TalkView(LineWidget, can_focus=True):
 
     def draw(self, board: Board, width: int, height: int) -> list[Line]:
         """See `LineWidget`."""
-        rows = [row for entry in self.transcript.entries for row in entry_rows(entry, width)]
+        timed = height > FEW_ROWS
+        rows = [row for entry in self.transcript.entries for row in entry_rows(entry, width, timed=timed)]
         if not rows or self.talk is None:
             return [[], *self.hint]
         talk = self.talk
@@ -62,8 +64,8 @@ class TalkView(LineWidget, can_focus=True):
         self.action_scroll_rows(-1)
 
 
-def entry_rows(entry: Entry, width: int) -> list[Line]:
-    """A message with its sign and a hanging indent, or a mark across the pane."""
+def entry_rows(entry: Entry, width: int, *, timed: bool = True) -> list[Line]:
+    """A message with its sign and a hanging indent, and how long it took if `timed`; or a mark across the pane."""
     if entry.role == "mark":
         words = f" {entry.lines[0]} "
         side = max((width - 2 - len(words)) // 2, 1)
@@ -74,7 +76,7 @@ def entry_rows(entry: Entry, width: int) -> list[Line]:
     first: Line = [(f" {SIGNS[entry.role]} ", entry.role)]
     tone = "user" if entry.role == "user" else "plain"
     rows = [[*(first if index == 0 else [("   ", "")]), (text, tone)] for index, text in enumerate(texts)]
-    if entry.latency_s is not None:
+    if timed and entry.latency_s is not None:
         rows.append(fit([("   ", ""), (took(entry), "faint")], width))
     return rows
 

@@ -13,6 +13,7 @@ PENDING, BACK = fmt.PENDING_MARK, "↺"
 NAME, VALUE, DEFAULT, EFFECT = 21, 20, 10, 9
 LEAST_ORIGIN = 10
 FOR_A_TIME_S = 600.0
+ONE = {"processes": "process", "jobs": "job", "tries": "try"}
 
 
 def columns(width: int) -> tuple[int, ...]:
@@ -49,10 +50,13 @@ def row(name: str, board: Board, lead: tuple[str, str], width: int) -> Line:
 def value_cell(name: str, board: Board) -> str:
     """`5 processes`, or `5 → 7 processes` while that is tried."""
     item, pending = board.state.options[name], board.tuning.pending
-    words = value_words(name, item["value"])
+    last = words = value_words(name, item["value"])
     if name in pending:
-        words += f" → {value_words(name, pending[name])}"
+        last = value_words(name, pending[name])
+        words += f" → {last}"
     unit = str(item.get("unit", ""))
+    if last == "1":
+        unit = ONE.get(unit, unit)
     return clean(f"{words} {unit}" if unit and words not in ("-", "inf") else words, 60)
 
 
