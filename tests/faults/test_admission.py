@@ -45,7 +45,13 @@ async def refused(client: Client) -> str:
     )
 )
 @defence(("workbench/model/admission.py", "generation {reload.generation} is {reload.step}{at}", "wait"))
-@defence(("workbench/model/admission.py", "{active} jobs{kept} of max_processes {options.max_processes}", "no room"))
+@defence(
+    (
+        "workbench/model/admission.py",
+        "{plural(active, 'job')}{kept} of max_processes {options.max_processes}",
+        "no room",
+    )
+)
 @defence(("workbench/model/admission.py", "{active} of {options.max_processes} jobs", "jobs are taken"))
 @defence(("workbench/server/app.py", '"why": about.why', '"why": ""'))
 @defence(("workbench/model/fold.py", '[f"admission_{event.status}"] += 1', '[f"admission_{event.status}"] += 0'))

@@ -41,7 +41,7 @@ async def end_and_next(worker: Worker, do: str, **more: Any) -> dict[str, Any]:
         ("raise in a library", "JSONDecodeError: Expecting property name", "read_badly", '    json.loads("{")'),
     ],
 )
-@defence(("workbench/agent/problem.py", "if file.startswith(root + os.sep) and not any", "if not any"))
+@defence(("workbench/agent/problem.py", "if root and file.startswith(root + os.sep) and not any", "if not any"))
 @defence(
     ("workbench/process/runner.py", 'return {"reason": "raised", "error"', 'return {"reason": "returned", "error"')
 )

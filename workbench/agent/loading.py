@@ -18,6 +18,7 @@ from workbench.agent import job as jobs
 from workbench.agent import sources
 from workbench.agent.sdk import capture
 from workbench.model.errors import AgentError, nearest
+from workbench.model.paths import current_folder
 
 MAIN = "__main__"
 
@@ -54,7 +55,7 @@ def find(given: str) -> Target:
         return _from_file(path, name, given)
     file, root = found
     dotted = path if file.name != "__main__.py" or path.endswith(".__main__") else f"{path}.__main__"
-    return Target(str(file), name, str(root), dotted, given, os.getcwd())
+    return Target(str(file), name, str(root), dotted, given, current_folder())
 
 
 def _is_module_name(text: str) -> bool:
@@ -64,7 +65,7 @@ def _is_module_name(text: str) -> bool:
 def _module_file(dotted: str) -> tuple[Path, Path] | None:
     """The file of a module, and the folder its outermost package lies in."""
     top, *rest = dotted.split(".")
-    for entry in [os.getcwd(), *_outermost(top)]:
+    for entry in [current_folder(), *_outermost(top)]:
         folders = [Path(entry)]
         for part in [top, *rest]:
             folders, before = [folder / part for folder in folders], folders
@@ -103,6 +104,8 @@ def _from_file(path: str, name: str, given: str) -> Target:
         path = inner
     if not os.path.exists(path):
         what = "file" if path.endswith(".py") else "file or module"
+        if not os.path.isabs(path) and not current_folder():
+            raise AgentError(f"no {what} {path!r}: the folder it was in does not exist any more")
         raise AgentError(f"no {what} {path!r}{_close_module(path) or _close(path)}")
     if not os.path.isfile(path):
         raise AgentError(f"{path} is not a file")

@@ -11,6 +11,7 @@ from typing import Any
 
 from workbench.model.errors import AgentError, UsageError, WorkbenchError
 from workbench.model.options import OptionsError
+from workbench.model.paths import seen_from, shortest
 from workbench.model.text import cut
 
 AROUND = 2
@@ -61,7 +62,7 @@ class Problem:
     @property
     def where(self) -> str:
         """`bot.py:38 in entrypoint`, as far as it is known."""
-        place = _shortest(self.file) + (f":{self.line}" if self.line else "")
+        place = shortest(self.file) + (f":{self.line}" if self.line else "")
         return f"{place} in {self.frame}" if self.frame and self.frame != "<module>" else place
 
     def headline(self) -> str:
@@ -111,11 +112,11 @@ def source_around(file: str, line: int) -> list[tuple[int, str]]:
 
 
 def user_frame(trace: TracebackType | None, root: str) -> tuple[str, int, str] | None:
-    """File, line and function of the innermost frame that lies in the project."""
+    """File, line and function of the innermost frame that lies in the project; without a root there is none."""
     found = None
     for frame, line in traceback.walk_tb(trace):
         file = frame.f_code.co_filename
-        if file.startswith(root + os.sep) and not any(part in file for part in ("site-packages", "/.venv")):
+        if root and file.startswith(root + os.sep) and not any(part in file for part in ("site-packages", "/.venv")):
             found = (file, line, frame.f_code.co_name)
     return found
 
@@ -129,7 +130,7 @@ def error_line(error: BaseException, root: str) -> str:
     if frame is None:
         return text
     file, line, name = frame
-    return f"{text} ({os.path.relpath(file, root)}:{line} in {name})"
+    return f"{text} ({seen_from(file, root)}:{line} in {name})"
 
 
 def _place(made: Problem, trace: TracebackType | None, root: str) -> None:
@@ -172,11 +173,3 @@ def _last_lines(text: str) -> str:
 
 def _hide_secrets(text: str) -> str:
     return SECRET.sub(r"\1********", text)
-
-
-def _shortest(file: str) -> str:
-    """The path from here where that is down the tree, else the whole."""
-    if not file:
-        return ""
-    relative = os.path.relpath(file)
-    return file if relative.startswith("..") else relative

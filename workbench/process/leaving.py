@@ -12,6 +12,8 @@ import time
 import traceback
 from types import FrameType
 
+from workbench.model.paths import seen_from
+
 NAMED_AFTER_S = 0.5
 
 log = logging.getLogger("workbench.job")
@@ -61,4 +63,4 @@ class Leaving:
             place for place in stack if place[0].startswith(self._root + os.sep) and "site-packages" not in place[0]
         ]
         file, line, name = (mine or stack)[0]
-        return f" ({os.path.relpath(file, self._root)}:{line} in {name})"
+        return f" ({seen_from(file, self._root)}:{line} in {name})"

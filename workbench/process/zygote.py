@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from workbench.agent import bytecode, loading, sources
 from workbench.agent import job as jobs
 from workbench.agent.problem import problem_of
+from workbench.model.paths import current_folder
 from workbench.process import descriptors, evidence, leftovers, lifeline, mark, records
 from workbench.process.base import Base, libraries
 from workbench.process.beats import Beats
@@ -179,7 +180,7 @@ class Zygote:
         become(job, setup, socket.socket(fileno=CONTROL_FD), self.beats, self.root)
 
     def _fail(self, error: BaseException) -> NoReturn:
-        self._say({"t": "failed", "problem": problem_of(error, self.root or os.getcwd()).to_json(),
+        self._say({"t": "failed", "problem": problem_of(error, self.root or current_folder()).to_json(),
                    "files": _project_files(self.root)})  # fmt: skip
         records.flush_output()
         os._exit(3)

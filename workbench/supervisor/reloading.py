@@ -8,6 +8,7 @@ from collections.abc import Callable
 from workbench.agent.problem import Problem
 from workbench.model import events as ev
 from workbench.model.errors import AgentError, WorkbenchError
+from workbench.model.paths import current_folder
 from workbench.model.settings import Layers, Settings
 from workbench.process import descriptors
 from workbench.process.child import Child
@@ -172,7 +173,7 @@ class Reloading:
     # --- steps ----------------------------------------------------------------------------------
 
     def _slow(self, generation: Generation) -> None:
-        where = telling_line([generation.standing_at], self.root or os.getcwd())
+        where = telling_line([generation.standing_at], self.root or current_folder())
         self._shell.publish(ev.ReloadStep(at=time.time(), generation=generation.number, step="loading", detail=where))
 
     def _loaded(self, generation: Generation) -> None:

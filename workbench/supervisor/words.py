@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from workbench.model import events as ev
+from workbench.model.paths import seen_from
 from workbench.model.state import State
 from workbench.model.text import plural
 
@@ -140,7 +141,7 @@ def telling_line(dump: Iterable[str], root: str, *, whole: bool = True) -> str:
     if not chosen:
         return ""
     file, line, name = frame_of(chosen[0])
-    return f"{os.path.relpath(file, root) if root else file}:{line} in {name}"
+    return f"{seen_from(file, root) if root else file}:{line} in {name}"
 
 
 def is_of_project(frame: str, root: str) -> bool:

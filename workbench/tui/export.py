@@ -1,10 +1,10 @@
 """Writing what is shown to a file that was not there before."""
 
-import os
 import re
 import time
 from typing import Literal
 
+from workbench.model.paths import absolute
 from workbench.model.text import plural
 
 MOST_NAMES = 100
@@ -16,7 +16,7 @@ def export(lines: list[str], agent: str, at: float) -> tuple[str, Literal["infor
         f"{re.sub(r'[^A-Za-z0-9_-]', '_', agent)[:60] or 'agent'}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(at))}"
     )
     for number in range(1, MOST_NAMES):
-        path = os.path.abspath(f"{stem}.log" if number == 1 else f"{stem}-{number}.log")
+        path = absolute(f"{stem}.log" if number == 1 else f"{stem}-{number}.log")
         try:
             with open(path, "x", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(f"{line}\n" for line in lines)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from textual.app import SuspendNotSupported
 
+from workbench.model.paths import absolute
 from workbench.tui.editor import editor_command
 from workbench.tui.widgets.logs.tracebacks import Frame
 
@@ -24,7 +25,7 @@ def open_outside(
     """Open `place` in $VISUAL or $EDITOR, else `lines` in $PAGER, and wait for its end; the words for the user."""
     editor, pager = (environ.get("VISUAL") or environ.get("EDITOR") or "").strip(), environ.get("PAGER", "").strip()
     if place is not None and editor:
-        path = os.path.abspath(os.path.expanduser(place.file))
+        path = absolute(os.path.expanduser(place.file))
         if not os.path.isfile(path):
             return f"{place.file} is not here", "warning"
         command = partial(editor_command, environ, path, place.line)

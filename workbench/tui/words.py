@@ -1,8 +1,8 @@
 """What a state looks like: a sign and a tone beside its word, so that colour alone never carries it."""
 
-import os
 from typing import Any, NamedTuple
 
+from workbench.model.paths import shortest
 from workbench.model.state import Job, Process, State
 from workbench.tui import format as fmt
 from workbench.tui.lines import Line, clean, cut
@@ -135,8 +135,6 @@ def problem_place(problem: dict[str, Any]) -> str:
     file, line, column = problem.get("file"), problem.get("line"), problem.get("column")
     if not file:
         return ""
-    path = os.path.relpath(str(file)) if os.path.isabs(str(file)) else str(file)
-    path = path if not path.startswith("..") else str(file)
-    place = clean(path, 200) + (f":{line}" if line else "") + (f":{column}" if line and column else "")
+    place = clean(shortest(str(file)), 200) + (f":{line}" if line else "") + (f":{column}" if line and column else "")
     frame = clean(problem.get("frame") or "", 80)
     return f"{place} in {frame}" if frame and frame != "<module>" else place

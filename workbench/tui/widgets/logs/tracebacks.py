@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import workbench
+from workbench.model.paths import shortest
 from workbench.model.text import cut, plural
 
 LONGEST_ERROR = 80  # characters, in the one line that tells of it
@@ -41,8 +42,8 @@ class Frame(NamedTuple):
 
     def words(self) -> str:
         """`bot.py:38 in entrypoint`: the path from here where that is down the tree, else the file's name."""
-        path = os.path.relpath(self.file) if os.path.isabs(self.file) else self.file
-        place = f"{os.path.basename(self.file) if path.startswith('..') else path}:{self.line}"
+        path = shortest(self.file)
+        place = f"{os.path.basename(path) if os.path.isabs(path) else path}:{self.line}"
         return place if self.function in ("", "<module>") else f"{place} in {self.function}"
 
 
