@@ -18,14 +18,19 @@ STEPS = [
 ]
 
 
+def heard() -> None:
+    """In the child: `nohup`, or `&` in a script, would leave these ignored in all that the tests start."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> int:
     """Run every step; the first that fails ends it."""
-    for number in (signal.SIGHUP, signal.SIGINT):  # `nohup`, or `&` in a script, would leave both ignored in every test
-        signal.signal(number, signal.SIG_DFL)
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")}
     for step in STEPS:
         print("$", " ".join(step), flush=True)
-        code = subprocess.run(step, cwd=ROOT, env=clean, check=False).returncode
+        code = subprocess.run(step, cwd=ROOT, env=clean, check=False, preexec_fn=heard).returncode
         if code:
             return code
     return 0

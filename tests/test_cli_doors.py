@@ -150,7 +150,9 @@ def three_workers(tmp_path: Path) -> Iterator[list[Path]]:
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "workbench", ledger, "--no-tui", "--port", "0", "--agent-id", name],
-            env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), LEDGER=str(tmp_path / "ledger")),
+            env=child_environment(
+                XDG_RUNTIME_DIR=str(tmp_path), LEDGER=str(tmp_path / "ledger"), WORKBENCH_LOAD_THRESHOLD="inf"
+            ),
             stderr=subprocess.DEVNULL,
         )
         for name in ("my-agent", "my-agent", "other")

@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from tests.conftest import AGENTS, WAIT_S, child_environment, tagged, wait_until
+from tests.defences import defence
 from workbench.cli.owned import obey
 from workbench.client.client import Client
-from workbench.client.owner import Owner
+from workbench.client.owner import Owner, StartRefused
 
 TAG = "owner-test"
 
@@ -25,7 +26,7 @@ TAG = "owner-test"
 def owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
     """A supervisor that this process owns, as the TUI's would."""
     for name, value in child_environment(
-        XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG, LEDGER=str(tmp_path / "ledger")
+        XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG, LEDGER=str(tmp_path / "ledger"), WORKBENCH_LOAD_THRESHOLD="inf"
     ).items():
         monkeypatch.setenv(name, value)
     for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
@@ -170,4 +171,60 @@ def test_the_options_are_checked_and_the_agent_is_loading_before_the_routes_are_
         env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG),
     )  # fmt: skip
     assert run.stdout == "False True\n", run.stderr
+    wait_until(lambda: not tagged(TAG), "nothing is left", 5)
+
+
+@pytest.mark.parametrize("news", ['{"checked": true}', ""])
+async def test_a_supervisor_that_ends_before_it_is_up_is_told_as_often_as_one_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, news: str
+) -> None:
+    """The screen asks again and again, until somebody starts another."""
+    fake = tmp_path / "python"
+    fake.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys\n"
+        "ready = next(int(word.partition('=')[2]) for word in sys.argv if word.startswith('--ready-fd='))\n"
+        f"os.write(ready, {(news + chr(10)).encode()!r} if {bool(news)} else b'')\n"
+        "sys.exit('out of luck')\n"
+    )
+    fake.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(fake))
+    owner = Owner(["bot.py"])
+    owner.start()
+    try:
+        if news:
+            await asyncio.wait_for(owner.wait_until_checked(), WAIT_S)
+        for _ in range(2):
+            with pytest.raises(StartRefused, match="out of luck") as refused:
+                owner.wait_until_up()
+            assert refused.value.exit_code == 1
+        ended = await asyncio.wait_for(owner.wait(), WAIT_S)
+        assert (ended.exit_code, "out of luck" in "".join(ended.last_lines)) == (1, bool(news))
+    finally:
+        owner.close()
+
+
+GC_PROGRAM = """
+import gc, json, os, sys
+from workbench.cli import commands, serve
+def say(fd, news):
+    if "socket" in news:
+        print(json.dumps([gc.isenabled(), gc.get_freeze_count() > 10_000]), flush=True)
+        os._exit(0)
+serve.say = say
+commands.run(sys.argv[1:])
+"""
+
+
+@defence(("workbench/cli/serve.py", "        gc.enable()\n", ""))
+@defence(("workbench/cli/serve.py", "        gc.freeze()  # what is imported stays\n", ""))
+def test_once_it_serves_garbage_is_collected_and_what_was_imported_is_left_alone(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", GC_PROGRAM, "--no-tui", "--owner-fd=0", "--ready-fd=1", "--port=0",
+         str(AGENTS / "ledger.py")],
+        cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, stdin=subprocess.PIPE,
+        env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG),
+    )  # fmt: skip
+    assert json.loads(run.stdout) == [True, True], run.stderr
     wait_until(lambda: not tagged(TAG), "nothing is left", 5)

@@ -231,7 +231,9 @@ async def test_fault_H9_an_address_of_ipv6_is_listened_on_and_when_it_is_taken_t
 @pytest.fixture
 def owned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make a supervisor as the terminal does; with flags."""
-    for name, value in child_environment(XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG).items():
+    for name, value in child_environment(
+        XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=TAG, WORKBENCH_LOAD_THRESHOLD="inf"
+    ).items():
         monkeypatch.setenv(name, value)
     made: list[Owner] = []
 

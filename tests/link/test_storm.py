@@ -18,7 +18,7 @@ from workbench.model.mask import Mask
 from workbench.model.options import Options
 from workbench.model.state import State
 
-MANY = 100
+MANY = 250  # of so many the even rate of 50 a second is passed by half once in ten thousand runs, by chance
 SPREAD_S = 5.0
 
 
@@ -51,7 +51,7 @@ def many(url: str) -> list[Link]:
 @pytest.mark.timeout(120)
 @defence(("workbench/backend/retry.py", "self._rng.uniform(0, longest)", "longest"))
 @defence(("workbench/backend/retry.py", "FIRST_S = 5.0", "FIRST_S = 0.5"))
-async def test_fault_J5_a_hundred_workers_come_back_spread_out_when_a_registry_was_restarted() -> None:
+async def test_fault_J5_hundreds_of_workers_come_back_spread_out_when_a_registry_was_restarted() -> None:
     port = free_port()
     links = many(f"ws://127.0.0.1:{port}")
     try:

@@ -72,14 +72,15 @@ def open_terminal(tmp_path: Path, nothing_left: None) -> Iterator[Callable[..., 
     """Run `workbench` on real terminals; afterwards no process of theirs may be left."""
     opened: list[Terminal] = []
 
-    def run(*arguments: str, files: dict[str, str] | None = None, **how: Any) -> Terminal:
+    def run(*arguments: str, files: dict[str, str] | None = None, program: str = "", **how: Any) -> Terminal:
         folder = tmp_path / f"t{len(opened)}"
         folder.mkdir()
         for sample in SAMPLES.glob("*.py"):
             shutil.copy(sample, folder)
         for name, text in (files or {}).items():
             (folder / name).write_text(text)
-        opened.append(Terminal(["-m", "workbench", *arguments], folder, uuid.uuid4().hex, **how))
+        start = ["-c", program] if program else ["-m", "workbench"]
+        opened.append(Terminal([*start, *arguments], folder, uuid.uuid4().hex, **how))
         return opened[-1]
 
     yield run

@@ -1,12 +1,18 @@
 """What keeps a key waiting: whole collections of garbage come while nobody types, and a paint comes soon."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.conftest import WAIT_S, child_environment
 from tests.defences import defence
+from tests.tui.stage import staged
+from tests.tui.terminal import Terminal
 from workbench.tui.collector import AT_LAST_S, EVERY_S, QUIET_S, Collector
 
 HERE = "workbench/tui/collector.py"
@@ -74,13 +80,59 @@ def test_before_it_has_begun_it_collects_nothing() -> None:
     assert collected == []
 
 
-@defence(("workbench/cli/tui.py", 'os.environ.setdefault("TEXTUAL_FPS", "240")', "pass"))
-@defence(("workbench/cli/tui.py", 'os.environ.setdefault("TEXTUAL_FPS", "240")', 'os.environ["TEXTUAL_FPS"] = "240"'))
-@pytest.mark.parametrize(("own", "used"), [(None, 240), ("30", 30)])
-def test_textual_ticks_often_enough_for_a_key_unless_the_user_says_how_often(own: str | None, used: int) -> None:
-    program = "from workbench.cli import tui; tui._prepare(); from textual.constants import MAX_FPS; print(MAX_FPS)"
+@defence(("workbench/tui/house.py", "            self._collector.key()\n", ""))
+@defence(("workbench/tui/house.py", "        self._collector.tick()\n", ""))
+async def test_the_app_tells_it_of_keys_and_of_time() -> None:
+    async with staged() as stage:
+        told: list[str] = []
+        stage.app._collector = SimpleNamespace(key=lambda: told.append("key"), tick=lambda: told.append("tick"))
+        await stage.press("j")
+        stage.app._tick()
+        assert told.count("key") == 1
+        assert "tick" in told
+
+
+PROGRAM = """
+import gc, json, os, sys
+from workbench.tui.house import HouseApp
+painted = HouseApp._painted
+def told(self):
+    painted(self)
+    with open("told", "w") as file:
+        json.dump([gc.isenabled(), *gc.get_threshold()[2:], gc.get_freeze_count() > 10_000], file)
+HouseApp._painted = told
+from workbench.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@defence(("workbench/tui/house.py", "            self._collector.begin()\n", "            pass\n"))
+def test_after_the_first_frame_only_the_young_are_collected_by_themselves(
+    open_terminal: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    terminal = open_terminal("bot.py", "--port=0", program=PROGRAM)
+    terminal.sees("● READY")
+    assert json.loads((terminal.folder / "told").read_text()) == [True, 1_000_000, True]
+    terminal.type("q")
+    assert terminal.ended() == 0
+
+
+FPS = """
+import os
+from workbench.cli import tui
+tui._prepare()
+from textual.constants import MAX_FPS
+print(MAX_FPS, os.environ.get("TEXTUAL_FPS"))
+"""
+
+
+@defence(("workbench/cli/tui.py", 'os.environ["TEXTUAL_FPS"] = "240"', 'os.environ["TEXTUAL_FPS"] = "60"'))
+@defence(("workbench/cli/tui.py", 'if "TEXTUAL_FPS" not in os.environ:', "if True:"))
+@defence(("workbench/cli/tui.py", '        del os.environ["TEXTUAL_FPS"]', "        pass"))
+@pytest.mark.parametrize(("own", "used"), [(None, "240 None"), ("30", "30 30")])
+def test_textual_ticks_often_enough_for_a_key_unless_the_user_says_how_often(own: str | None, used: str) -> None:
     environment = child_environment(**({"TEXTUAL_FPS": own} if own else {}))
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=WAIT_S
+        [sys.executable, "-c", FPS], capture_output=True, text=True, check=True, env=environment, timeout=WAIT_S
     )
-    assert int(run.stdout) == used
+    assert run.stdout.strip() == used

@@ -10,6 +10,7 @@ import pytest
 from tests.defences import defence
 from tests.tui.terminal import Terminal
 from workbench.model.paths import absolute, current_folder, seen_from, shortest
+from workbench.tui.widgets.logs.tracebacks import Frame
 
 HERE = "workbench/model/paths.py"
 
@@ -66,4 +67,10 @@ def test_paths_are_told_from_the_current_folder_where_they_lie_below_it(
     monkeypatch.chdir(tmp_path)
     assert shortest(str(tmp_path / "a" / "bot.py")) == "a/bot.py"
     assert shortest("/elsewhere/bot.py") == "/elsewhere/bot.py"
+    assert (shortest("./bot.py"), shortest("../bot.py"), shortest("")) == ("bot.py", "../bot.py", "")
+    assert [Frame(file, 7, "f").words() for file in ("./bot.py", "../bot.py", "/elsewhere/bot.py")] == [
+        "bot.py:7 in f",
+        "bot.py:7 in f",
+        "bot.py:7 in f",
+    ]
     assert absolute("a/../bot.py") == str(tmp_path / "bot.py")

@@ -152,7 +152,7 @@ def test_a_worker_that_stands_still_or_is_killed_under_attach_is_told(
     worker = subprocess.Popen(
         [sys.executable, "-m", "workbench", "talker.py", "--no-tui", "--port=0"], cwd=tmp_path,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=tag),
+        env=child_environment(XDG_RUNTIME_DIR=str(tmp_path), TEST_TAG=tag, WORKBENCH_LOAD_THRESHOLD="inf"),
     )  # fmt: skip
     try:
         socket = tmp_path / "workbench" / f".{worker.pid}.socket"

@@ -90,6 +90,7 @@ class Link:
             self._talk.tell(status=True)
             self._finish_when_due()
             return
+        self._spent = False  # it is left on purpose: no last try
         if self._task is not None:
             self._task.cancel()
             self._ending, self._task = self._task, None
@@ -102,7 +103,9 @@ class Link:
             self._begin()  # once more, at last: the registry may be back
         if self._task is not None and not self._task.done():
             self._wake.set()
-            await _within(LAST_WORDS_S, self._told.wait())
+            told = asyncio.ensure_future(self._told.wait())
+            await _within(LAST_WORDS_S, asyncio.wait([told, self._task], return_when=asyncio.FIRST_COMPLETED))
+            told.cancel()
             if self._talk is not None:
                 self._talk.finish("leave")
                 await _within(LEAVE_S, asyncio.shield(self._task))

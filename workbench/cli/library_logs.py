@@ -1,6 +1,7 @@
 """What libraries log in the supervisor's process goes where its own lines go, never straight to the terminal."""
 
 import logging
+import sys
 
 from workbench.supervisor.logs import LogStore, Source
 
@@ -27,7 +28,9 @@ class LibraryLogs(logging.Handler):
 
 
 def _of_a_request(error: BaseException) -> bool:
-    from aiohttp.http_exceptions import HttpProcessingError  # not at the start: the options are checked before that
+    if "aiohttp.web" not in sys.modules:
+        return False  # and not imported for that: until then, there are no requests
+    from aiohttp.http_exceptions import HttpProcessingError
     from aiohttp.web import RequestPayloadError
 
     return isinstance(error, HttpProcessingError | RequestPayloadError)

@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.cli.outlet import Outlet
 from workbench.model.jsontext import dump
-from workbench.model.text import clean_text
+from workbench.model.text import clean_text, plural
 from workbench.supervisor.logs import LEVELS, Batch, LogStore
 
 MAX_WAITING = 8 * 1024 * 1024
@@ -117,7 +117,8 @@ class Printer:
     def _gap(self) -> str:
         """The line that stands where others are missing."""
         missing, self._missing = self._missing, 0
-        text = f"{missing} lines are missing here: they could not be written in time"
+        are, they = ("is", "it") if missing == 1 else ("are", "they")
+        text = f"{plural(missing, 'line')} {are} missing here: {they} could not be written in time"
         return self._record("WARNING", {"event": "lines_dropped", "message": text, "lines": missing})
 
     def _put(self, text: str, lines: int) -> None:

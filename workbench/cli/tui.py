@@ -61,7 +61,11 @@ def _prepare() -> None:
     gc.disable()  # until the first frame; the collector would look through all that is imported, again and again
     # Textual paints at the ticks of a clock, and a key just after one waits for up to two periods of it. More ticks
     # cost nothing: it stands still while there is nothing to paint.
-    os.environ.setdefault("TEXTUAL_FPS", "240")
+    if "TEXTUAL_FPS" not in os.environ:
+        os.environ["TEXTUAL_FPS"] = "240"
+        import textual.constants  # noqa: F401  # reads it, once
+
+        del os.environ["TEXTUAL_FPS"]  # what is started from here, as agents after a restart, is not to see it
 
 
 def _run(app: Any) -> int:

@@ -52,6 +52,8 @@ class Owner:
         self._child: subprocess.Popen[bytes] | None = None
         self._orders = -1
         self._news: BinaryIO | None = None
+        self._refused: StartRefused | None = None
+        self._checked = False
         self.log_path = Path()
 
     @property
@@ -62,6 +64,7 @@ class Owner:
     def start(self) -> None:
         """Start the supervisor and return at once; `wait_until_up` tells how it went."""
         self.close()  # of one that has ended
+        self._refused, self._checked = None, False
         orders_read, self._orders = os.pipe()
         ready_read, ready_write = os.pipe()
         self._news = os.fdopen(ready_read, "rb")
@@ -91,12 +94,13 @@ class Owner:
         assert self._news is not None
         await _readable(self._news.fileno())
         self._next_news()
+        self._checked = True
 
     def wait_until_up(self) -> Address:
         """Block until the supervisor listens on its socket.
 
         Raises:
-            StartRefused: it ended instead.
+            StartRefused: it ended instead; again, when it is asked again.
         """
         while "socket" not in (news := self._next_news()):
             continue
@@ -104,6 +108,8 @@ class Owner:
         return Address(path=news["socket"])
 
     def _next_news(self) -> dict[str, Any]:
+        if self._refused is not None:
+            raise self._refused
         assert self._news is not None
         line = self._news.readline()
         news: dict[str, Any] = json.loads(line) if line else {}
@@ -111,11 +117,12 @@ class Owner:
             return news
         self._close_news()
         ended = self._reap()
-        self.log_path.unlink(missing_ok=True)  # its last lines are told here
-        if news:
-            raise StartRefused(news["error"], news["exit_code"])
+        if not self._checked:
+            self.log_path.unlink(missing_ok=True)  # its last lines are told here
         words = "\n".join(ended.last_lines) or "it said nothing"
-        raise StartRefused(f"the supervisor ended before it was up ({ended}):\n{words}", ended.exit_code or 1)
+        text = f"the supervisor ended before it was up ({ended}):\n{words}"
+        self._refused = StartRefused(news.get("error", text), news.get("exit_code", ended.exit_code or 1))
+        raise self._refused
 
     def _close_news(self) -> None:
         if self._news is not None:

@@ -26,5 +26,5 @@ def seen_from(file: str, root: str = "") -> str:
 
 def shortest(file: str) -> str:
     """The path from here where that is down the tree, else the whole; an empty one stays empty."""
-    here = seen_from(file) if os.path.isabs(file) else file
+    here = seen_from(file) if file else ""
     return file if here.startswith("..") else here

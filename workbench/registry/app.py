@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from workbench.model.errors import nearest
+from workbench.model.text import plural
 from workbench.model.wire import AGENT_PATH
 from workbench.registry import dispatch, stream
 from workbench.registry.dispatch import PUBLIC_URL, SERVICE
@@ -47,7 +48,7 @@ def _health(request: web.Request, ready: bool) -> web.Response:
     checks = {
         "loop": {"ok": True, "detail": "turns"},
         "workers": {"ok": True, "detail": f"{connected} connected of {len(desk.workers)}"},
-        "queue": {"ok": desk.queued < desk.limits.queue_size, "detail": f"{desk.queued} jobs wait"},
+        "queue": {"ok": desk.queued < desk.limits.queue_size, "detail": f"{plural(desk.queued, 'job')} queued"},
         "admission": {"ok": up, "detail": "takes jobs" if up else "the registry is ending"},
     }
     status = "ok" if up else "ending"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from workbench.model.text import cut
+from workbench.model.text import cut, plural
 from workbench.model.wire import AvailabilityRequest, AvailabilityResponse, JobAssignment, JobTermination
 from workbench.registry.balance import may_take, over_load, pick
 from workbench.registry.desk import MOST_ATTEMPTS, Desk, Send
@@ -37,7 +37,8 @@ class Offers:
         if worker is None and wait_s is None:
             return self._refused(job)
         if worker is None and desk.queued >= desk.limits.queue_size:
-            return self._count(Refused(503, "queue_full", f"queue is full: {desk.queued} jobs wait for a worker"))
+            waiting = f"{plural(desk.queued, 'job')} {'waits' if desk.queued == 1 else 'wait'} for a worker"
+            return self._count(Refused(503, "queue_full", f"queue is full: {waiting}"))
         desk.jobs[job.id] = desk.active[job.id] = job
         if wait_s is not None:
             self._wait_at_most(job, wait_s)

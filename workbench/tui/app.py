@@ -149,8 +149,7 @@ class WorkbenchApp(HouseApp):
         self.post_message(SupervisorEnded(await owner.wait()))
 
     async def on_unmount(self) -> None:
-        """Nothing of ours stays behind."""
-        await super().on_unmount()
+        """Nothing of ours stays behind. Textual calls that of `HouseApp` as well."""
         if self._owner is not None:
             self._owner.close()
         await self.pouring.last_words()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 QUIET_S = 2.0
 EVERY_S = 20.0
 AT_LAST_S = 300.0  # somebody who types for so long without a pause waits once
-YOUNG = (700, 10)  # the interpreter's own thresholds; the old generation is ours
 
 
 class Collector:
@@ -26,7 +25,7 @@ class Collector:
     def begin(self) -> None:
         """From now on; what exists stays, and is looked through no more."""
         gc.freeze()
-        gc.set_threshold(*YOUNG, 1_000_000)
+        gc.set_threshold(*gc.get_threshold()[:2], 1_000_000)
         gc.enable()
         self._begun = True
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from workbench.model.text import plural
 from workbench.tui.report import ExitReport
 from workbench.tui.source import OwnerLike
 
@@ -65,7 +66,7 @@ class Leaving:
         jobs = len(self._app.board.state.active_jobs())
         owner.release()
         lines = [
-            f"the worker runs on with {jobs} job{'' if jobs == 1 else 's'} (pid {pid})",
+            f"the worker runs on with {plural(jobs, 'job')} (pid {pid})",
             f"workbench attach {worker.socket or worker.url}",
         ]
         self._app.leave(ExitReport("released", pid, 0, lines))

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from workbench.cli.doctor.finding import MISSING, OK, Finding
 from workbench.cli.doctor.trial import TrialError, fork_and, in_a_fork
+from workbench.model.text import plural
 from workbench.process import descriptors
 from workbench.process.cgroup import Groups
 from workbench.process.child import Child
@@ -108,7 +109,7 @@ def _fork_many(wanted: int) -> int:
 
 
 def _count(max_processes: int) -> str:
-    return "1 job" if max_processes == 1 else f"{max_processes} jobs"
+    return plural(max_processes, "job")
 
 
 def _used() -> int:

@@ -167,8 +167,7 @@ class BoardScreen(PanedScreen):
         return tabs_of(classes, self.zoomed), shown_of(classes, self.zoomed, self.pane, self.lower)
 
     def on_descendant_focus(self) -> None:
-        """See `PanedScreen`."""
-        super().on_descendant_focus()
+        """After `PanedScreen`'s, which Textual calls as well."""
         self.table.redraw()  # its cursor is another one where it has not the focus
 
     @on(PendingChanged)

@@ -5,6 +5,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen
 
+from workbench.model.text import plural
 from workbench.tui.board import Board
 from workbench.tui.widgets.choices import Choice, Choices
 
@@ -43,12 +44,12 @@ def leaving_screen(board: Board, draining: bool) -> ChoiceScreen:
     """What becomes of other people's jobs when this terminal closes."""
     others, everything = len(board.others()), len(board.state.active_jobs())
     besides = " besides the workbench's own" if everything != others else ""
-    words = f"{others} job{' runs' if others == 1 else 's run'}{besides}"
+    words = f"{plural(others, 'job')} {'runs' if others == 1 else 'run'}{besides}"
     question = [f"{words}.", "What becomes of the worker?"]
     choices = [
         Choice(
             "s",
-            f"Stop now: ask {everything} job{'' if everything == 1 else 's'} to end, kill after 5 s",
+            f"Stop now: ask {plural(everything, 'job')} to end, kill after 5 s",
             "stop",
         ),
         Choice("d", "Drain: take no new jobs, leave when the last one has ended", "drain"),

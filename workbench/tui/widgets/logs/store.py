@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from workbench.client.client import LogLine
-from workbench.model.text import clean_text
+from workbench.model.text import clean_text, plural
 from workbench.tui.widgets.logs.filter import MARK, LogFilter
 from workbench.tui.widgets.logs.match import Matcher
 from workbench.tui.widgets.logs.rows import Rows
@@ -43,7 +43,8 @@ class LogRecord:
     @classmethod
     def dropped(cls, number: int, at: float) -> "LogRecord":
         """The mark that stands where lines are missing."""
-        return cls(at, 0, 0, "WARNING", f"{number:,} lines were dropped here: too many to carry")
+        were = "was" if number == 1 else "were"
+        return cls(at, 0, 0, "WARNING", f"{plural(number, 'line')} {were} dropped here: too many to carry")
 
     @classmethod
     def mark(cls, number: int, at: float) -> "LogRecord":

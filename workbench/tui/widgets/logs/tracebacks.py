@@ -43,7 +43,7 @@ class Frame(NamedTuple):
     def words(self) -> str:
         """`bot.py:38 in entrypoint`: the path from here where that is down the tree, else the file's name."""
         path = shortest(self.file)
-        place = f"{os.path.basename(path) if os.path.isabs(path) else path}:{self.line}"
+        place = f"{os.path.basename(path) if path.startswith(('..', '/')) else path}:{self.line}"
         return place if self.function in ("", "<module>") else f"{place} in {self.function}"
 
 
