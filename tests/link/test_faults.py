@@ -196,7 +196,7 @@ async def test_fault_J6_what_a_registry_took_and_never_read_is_told_again(
         await (await registry.caller(2)).heard("job_update", job_id="j1", status="cancelled")
 
 
-@defence((LINK, "            await _within(LAST_WORDS_S, self._told.wait())\n", ""))
+@defence((LINK, "            await _within(LAST_WORDS_S, asyncio.wait([told,", "            str(asyncio.wait([told,"))
 async def test_fault_J6_a_worker_that_leaves_in_an_outage_tells_first_what_it_owes(
     registry: Scripted, register: Register
 ) -> None:
