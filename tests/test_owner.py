@@ -53,6 +53,11 @@ async def others_job(client: Client) -> dict[str, Any]:
     return job
 
 
+async def test_one_that_is_up_was_checked(owner: Owner) -> None:
+    await asyncio.to_thread(owner.wait_until_up)
+    await asyncio.wait_for(owner.wait_until_checked(), WAIT_S)
+
+
 async def test_a_vanished_terminal_ends_a_worker_that_runs_nobody_elses_job(owner: Owner) -> None:
     async with Client(owner.wait_until_up()) as client, asyncio.timeout(WAIT_S):
         async for frame in client.frames():

@@ -91,10 +91,10 @@ class Owner:
         Raises:
             StartRefused: they are not (bad option, address in use, ...).
         """
-        assert self._news is not None
-        await _readable(self._news.fileno())
-        self._next_news()
-        self._checked = True
+        if not self._checked:
+            if self._news is not None:
+                await _readable(self._news.fileno())
+            self._next_news()
 
     def wait_until_up(self) -> Address:
         """Block until the supervisor listens on its socket.
@@ -114,6 +114,7 @@ class Owner:
         line = self._news.readline()
         news: dict[str, Any] = json.loads(line) if line else {}
         if news and "error" not in news:
+            self._checked = True
             return news
         self._close_news()
         ended = self._reap()
