@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import AGENTS, WAIT_S, child_environment, wait_until
+from tests.defences import defence
 from tests.test_cli import agent_file, records, workbench
 from tests.workers import free_port, until_ready
-from workbench.client.address import Address, live_supervisors, resolve, run_folder, socket_path
+from workbench.client.address import DEFAULT_PORT, Address, live_supervisors, resolve, run_folder, socket_path
 from workbench.client.client import ClientError
 from workbench.client.knock import knock
 from workbench.model.errors import UsageError
@@ -40,6 +41,20 @@ def test_the_files_port_holds_whoever_sets_the_host(tmp_path: Path, flags: list[
     assert (run.returncode, last["exit_code"]) == (4, 4)
     assert f"pid {os.getpid()}" in last["message"]
     assert "died" not in run.stderr
+
+
+@defence(
+    (
+        "workbench/cli/serve.py",
+        "bind(options.host, 0).close()  # can it",
+        "bind(options.host, options.port).close()  # can it",
+    )
+)
+def test_that_the_default_port_is_taken_is_nothing_to_whom_the_file_gives_another(tmp_path: Path) -> None:
+    agent_file(tmp_path, f"port={free_port()}")
+    with socket.create_server(("127.0.0.2", DEFAULT_PORT)):
+        run = workbench(tmp_path, "bot.py", "--no-tui", "--once", "--job-timeout", "0.1", "--host", "127.0.0.2")
+    assert '"started"' in run.stderr
 
 
 def test_the_files_host_holds_whoever_sets_the_port(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ async def test_every_state_of_admission_names_its_inputs_and_every_change_is_cou
         await client.drain()
         await told(client, "draining", "^asked by an operator; 2 jobs left$")
         await client.admit()
-        prewarm.write_text("die")
+        await until(client, lambda state: state.live("idle") and not state.live("starting"))
+        prewarm.write_text("die")  # for all that start from here on
         for process in await processes(client, "idle"):
             psutil.Process(process["pid"]).kill()
         await told(

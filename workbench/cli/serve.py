@@ -86,8 +86,10 @@ class Serve:
 
             logging.getLogger().addHandler(LibraryLogs(self.supervisor.logs))
             options = self.own_settings.options
-            if _picked(self.own_settings, "host") or _picked(self.own_settings, "port"):
+            if _picked(self.own_settings, "port"):
                 self.tcp = bind(options.host, options.port)
+            elif _picked(self.own_settings, "host"):
+                bind(options.host, 0).close()  # can it be had? the port is known with the agent's file
             self._say({"checked": True})
             code = asyncio.run(self._serve())
         except BaseException:

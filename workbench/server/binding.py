@@ -29,7 +29,7 @@ def bind(host: str, port: int) -> socket.socket:
     except UnicodeError as error:  # a name that no DNS could hold
         raise UsageError(f"host {host!r} is no host's name: {error}") from None
     family, _, _, _, address = found[0]
-    name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    name = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     try:
         return _listen(family, address)
     except OSError as error:
