@@ -4,7 +4,10 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.conftest import WAIT_S, child_environment, wait_until
+from tests.defences import defence
 
 # Each call takes frames that the last one left: whoever looks at them without the interpreter's lock finds them gone.
 DEEP = """
@@ -36,9 +39,10 @@ print(threading.active_count(), len(os.listdir("/proc/self/task")))
 """
 
 
-def load(source: str, tmp_path: Any, look_s: float, held_s: float) -> "subprocess.Popen[str]":
+def load(source: str, tmp_path: Any, look_s: float, held_s: float, before: str = "") -> "subprocess.Popen[str]":
+    program = PROGRAM.replace("watch =", f"{before}watch =")
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(look_s), str(held_s), str(tmp_path / "told"), source],
+        [sys.executable, "-c", program, str(look_s), str(held_s), str(tmp_path / "told"), source],
         env=child_environment(), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -53,8 +57,12 @@ def test_an_import_that_works_hard_lives_through_300_looks_at_it(tmp_path: Any) 
     assert "frozen importlib" not in told
 
 
-def test_an_import_that_holds_the_interpreters_lock_is_told_all_the_same(tmp_path: Any) -> None:
-    program = load(HELD, tmp_path, 0.05, 0.2)
+@defence(("workbench/process/standing.py", "        self._arm()  # here", "        pass  # here"))
+@pytest.mark.parametrize(
+    "before", ["", "import ctypes\nsys.setswitchinterval(1000)\n"], ids=["after a look", "before any"]
+)
+def test_an_import_that_holds_the_interpreters_lock_is_told_all_the_same(tmp_path: Any, before: str) -> None:
+    program = load(HELD, tmp_path, 0.05, 0.2, before)
     try:
         told = tmp_path / "told"
         line = 'File "the_agent.py", line 5 in <module>'

@@ -28,11 +28,13 @@ class Standing:
         self._fd, self._watched = fd, _thread.get_ident()
         self._until, self._over = _thread.allocate_lock(), _thread.allocate_lock()
         self._until.acquire()
-        with contextlib.suppress(RuntimeError):  # the limit of threads is reached: nothing is told
-            self._over.acquire()
+        self._over.acquire()
+        self._arm()  # here: an import may take the lock before the thread runs, and not give it back
+        try:
             _thread.start_new_thread(self._run, ())
-            return
-        self._over.release()
+        except RuntimeError:  # the limit of threads is reached: nothing is told
+            faulthandler.cancel_dump_traceback_later()
+            self._over.release()
 
     def stop(self) -> None:
         """Loading is over; returns when nothing of this runs any more."""
@@ -44,12 +46,15 @@ class Standing:
     def _run(self) -> None:
         try:
             while True:
-                faulthandler.dump_traceback_later(HELD_S, repeat=True, file=self._fd)
+                self._arm()
                 if self._until.acquire(timeout=SLOW_IMPORT_S):
                     return
                 self._tell()
         finally:
             self._over.release()
+
+    def _arm(self) -> None:
+        faulthandler.dump_traceback_later(HELD_S, repeat=True, file=self._fd)
 
     def _tell(self) -> None:
         lines = ["Loading has not ended (most recent call first):\n"]
