@@ -1,6 +1,7 @@
 """A stream of news that is followed for ever, and told to the app as often as it can be painted."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, Protocol, TypeVar
@@ -32,7 +33,7 @@ class Shown(Protocol):
         """All that is known is old."""
 
 
-class Follower(Generic[ConnectionT, FrameT]):
+class Follower(ABC, Generic[ConnectionT, FrameT]):
     """Keeps a connection and hands on its frames; a lost one is taken up again.
 
     A subclass says how to connect, what a frame is for, and what to tell.
@@ -52,21 +53,21 @@ class Follower(Generic[ConnectionT, FrameT]):
         self._told_at = 0.0
         self._wake = asyncio.Event()
 
+    @abstractmethod
     def connect(self) -> AbstractAsyncContextManager[ConnectionT]:
         """A connection, for as long as the context lasts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def frames(self, connection: ConnectionT) -> AsyncIterator[FrameT]:
         """What it tells."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, frame: FrameT) -> None:
         """Keep what a frame tells."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tell(self) -> None:
         """Tell the app what is new."""
-        raise NotImplementedError
 
     def spread(self, delay_s: float) -> float:
         """When to try again, of what the last failures make of it."""
