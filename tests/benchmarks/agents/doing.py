@@ -77,13 +77,16 @@ async def burn(ctx: JobContext) -> None:
 
 
 async def grow(ctx: JobContext) -> None:
-    """Hold and touch `mb_per_s` more each second, in steps of 10 ms."""
+    """Hold and touch `mb_per_s` more each second, in steps of 10 ms; tell all memory of its own."""
+    import psutil  # not in the zygote, whose memory is measured
+
     step_mb = ctx.metadata["mb_per_s"] / 100
+    own_mb = psutil.Process().memory_full_info().uss / 1e6
     held: list[bytes] = []
     due = time.monotonic()
     while True:
         held.append(b"x" * int(step_mb * 1e6))
-        stamp(ctx, "grew", mb=step_mb * len(held))
+        stamp(ctx, "grew", mb=own_mb + step_mb * len(held))
         due += 0.01
         time.sleep(max(0.0, due - time.monotonic()))
 
