@@ -1,7 +1,7 @@
 """Pictures of the app, compared with the committed ones; `--snapshot-update` makes them again."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from textual._context import message_hook
@@ -15,6 +15,7 @@ from workbench.tui.preferences import Preferences
 
 Act = Callable[[Stage], Awaitable[Any]]
 Picture = Callable[..., None]
+StageT = TypeVar("StageT", bound=Stage)
 
 
 class Look(NamedTuple):
@@ -45,24 +46,37 @@ def picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) 
         connected: bool = True,
         preferences: Preferences | None = None,
     ) -> None:
-        if not look.colours:
-            monkeypatch.setenv("NO_COLOR", "1")
         owner = FakeOwner()
-        app = make_app(source, owner, history=bool(source.rooms), preferences=preferences)
-        stage = Stage(app, source, owner)
 
-        async def before(pilot: Pilot[Any]) -> None:
+        def make() -> Stage:
+            return Stage(make_app(source, owner, history=bool(source.rooms), preferences=preferences), source, owner)
+
+        async def before(stage: Stage, pilot: Pilot[Any]) -> None:
             await stage.begin(pilot, connected)
             await act(stage)
             await stage.settle()
 
-        token = message_hook.set(stage.heard)
-        try:
-            assert snap_compare(stage.app, terminal_size=look[:2], run_before=before)
-        finally:
-            message_hook.reset(token)
+        take(snap_compare, look, make, before)
 
     return compare
+
+
+def take(
+    snap_compare: Callable[..., bool],
+    look: Look,
+    make: Callable[[], StageT],
+    before: Callable[[StageT, Pilot[Any]], Awaitable[None]],
+) -> None:
+    """Make an app, run it until `before` is through, and compare what it looks like then."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not look.colours:
+            patch.setenv("NO_COLOR", "1")
+        stage = make()
+        token = message_hook.set(stage.heard)
+        try:
+            assert snap_compare(stage.app, terminal_size=look[:2], run_before=lambda pilot: before(stage, pilot))
+        finally:
+            message_hook.reset(token)
 
 
 def rich() -> FakeSource:

@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from textual._context import message_hook
 from textual.pilot import Pilot
 
 from tests.tui.fakes import NOW
-from tests.tui.pictures import LOOKS, Look, Picture
+from tests.tui.pictures import LOOKS, Look, Picture, take
 from tests.tui.registry_fakes import FakeRegistry, RegistryStage, busy_world, make_registry_app
 from workbench.tui.registry.feed import RegistryFeed
 
@@ -18,29 +17,24 @@ def picture(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) 
     """Run the app over a busy registry, act on it and compare what it looks like then."""
     monkeypatch.setattr(RegistryFeed, "LONGEST_RETRY_S", RegistryFeed.FIRST_RETRY_S)  # no countdown
 
-    def compare(look: Look, act: Callable[[RegistryStage], Awaitable[Any]] | None = None) -> None:
-        if not look.colours:
-            monkeypatch.setenv("NO_COLOR", "1")
+    def make() -> RegistryStage:
         source = FakeRegistry(busy_world())
         stage = RegistryStage(make_registry_app(source), source, None)  # type: ignore[arg-type]
-
         board = stage.app.board
         board.slots_trend.extend(n % 11 / 11 for n in range(90))
         board.rate_trend.extend(n % 7 / 2 for n in range(90))
         board._kept_at = NOW  # nothing is added meanwhile
+        return stage
 
-        async def before(pilot: Pilot[Any]) -> None:
+    def compare(look: Look, act: Callable[[RegistryStage], Awaitable[Any]] | None = None) -> None:
+        async def before(stage: RegistryStage, pilot: Pilot[Any]) -> None:
             await stage.begin(pilot)
             if act is not None:
                 await act(stage)
             stage.app._show()
             await stage.settle()
 
-        token = message_hook.set(stage.heard)
-        try:
-            assert snap_compare(stage.app, terminal_size=look[:2], run_before=before)
-        finally:
-            message_hook.reset(token)
+        take(snap_compare, look, make, before)
 
     return compare
 
