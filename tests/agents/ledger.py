@@ -28,6 +28,8 @@ async def entrypoint(ctx: JobContext) -> None:
         sys.exit(ctx.metadata["code"])
     if do == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if do == "kill_worker":
+        os.kill(ctx.metadata["worker"], signal.SIGKILL)
     if do == "block":
         note(ctx, "blocking")
         time.sleep(600)

@@ -264,7 +264,7 @@ async def test_a_live_change_waits_for_the_jobs_that_were_accepted(registry: Scr
         await again.heard("job_update", job_id="j1", status="cancelled")
 
 
-@defence((OFFERS, "if room is not None and room.assigned.wait:", "if False:"))
+@defence((OFFERS, "return room is not None and room.assigned.wait", "return False"))
 @defence((OFFERS, 'if job.attempts and not outside else "pending"', 'if job.attempts else "pending"'))
 async def test_a_job_that_is_to_join_first_is_told_to_run_when_it_has(registry: Scripted, register: Register) -> None:
     worker = register()

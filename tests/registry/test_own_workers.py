@@ -54,9 +54,26 @@ async def test_a_job_that_never_started_goes_to_another_when_its_worker_comes_ba
 
 
 @defence(
+    ("workbench/registry/updates.py", "        job.spoken_of = True\n", '        job.spoken_of = status == "running"\n')
+)
+async def test_a_job_that_may_have_begun_is_not_given_to_another() -> None:
+    async with serving(grace_s=0.2) as at:
+        worker = await at.worker(starts=False)
+        jobs = [await at.api.given(room="told"), await at.api.given(room="silent")]
+        await worker.assigned(2)
+        await worker.update(jobs[0], "pending")  # the last word before it begins, where it is to join its room first
+        other = await at.worker()
+        await worker.drop()
+        assert (await other.assigned())["job_id"] == jobs[1]
+        lost = await at.api.until_job(jobs[0], "failed")
+        assert (lost["reason"], lost["attempt"]) == ("supervisor_lost", 1)
+        assert [order["job_id"] for order in other.of("job_assignment")] == [jobs[1]]
+
+
+@defence(
     (
         "workbench/registry/updates.py",
-        "        if job.started_at is None:\n            worker =",
+        "        if not job.spoken_of:\n            worker =",
         "        if job.id:\n            worker =",
     ),
 )

@@ -81,6 +81,15 @@ class Conversation:
         self._told.clear()
         self._news.set()
 
+    def say_now(self, text: str) -> None:
+        """Write at once: when this returns, the kernel has it, and it arrives also when this process is killed."""
+        sending = self._socket.send_str(text)
+        try:
+            sending.send(None)  # to its end, or until it waits for the registry to read: it is written by then
+        except (StopIteration, aiohttp.ClientError, ConnectionError):
+            return  # sent; or the connection is breaking, and what the next one tells includes it
+        sending.close()
+
     def finish(self, end: Literal["leave", "anew"]) -> None:
         """Close, once all is sent: for good, telling that the worker is offline, or to register anew."""
         self.end = end

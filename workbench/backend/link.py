@@ -96,6 +96,12 @@ class Link:
             self._ending, self._task = self._task, None
         self._tell("local", DISCONNECTED)
 
+    def launching(self, job_id: str) -> None:
+        """Tell the registry before the job can begin: were this worker killed right after, nobody else may run it."""
+        update = self._offers.launching(job_id)
+        if self._talk is not None and update is not None:
+            self._talk.say_now(update.text())
+
     async def close(self) -> None:
         """The worker leaves: tell within a bound what is left to be told, and that it is offline."""
         self._closing = True

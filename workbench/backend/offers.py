@@ -90,13 +90,10 @@ class Offers:
             case ev.JobQueued() if event.assigned:
                 self._jobs[event.id] = self._supervisor.state.jobs[event.id]
             case ev.JobStarted() if event.id in self._jobs and event.attempt == 1:
-                room = self._supervisor.rooms.of_job(event.id)
-                if room is not None and room.assigned.wait:
+                if self._joins_first(event.id):
                     late = asyncio.get_running_loop().call_later(UNJOINED_S, self._never_joined, event.id)
                     self._outside[event.id] = late
-                    return False
-                self._put(_update(self._jobs[event.id]))
-                return True
+                return event.id not in self._outside
             case ev.JobReported() if event.id in self._outside and JOINED & event.fields.keys():
                 self._outside.pop(event.id).cancel()
                 self._put(_update(self._jobs[event.id]))
@@ -111,9 +108,20 @@ class Offers:
                 return True
         return False
 
+    def launching(self, job_id: str) -> wire.JobUpdate | None:
+        """What the registry is to be told before a process has the job, which may begin from then on."""
+        job = self._supervisor.state.jobs[job_id]
+        if not job.assigned or job.attempts:
+            return None
+        return wire.JobUpdate(job_id=job_id, status="pending" if self._joins_first(job_id) else "running")
+
     def standing(self) -> list[wire.JobUpdate]:
         """What a registry must know that has just registered this worker: the jobs it has."""
         return [_update(job, outside=job.id in self._outside) for job in self._jobs.values()]
+
+    def _joins_first(self, job_id: str) -> bool:
+        room = self._supervisor.rooms.of_job(job_id)
+        return room is not None and room.assigned.wait
 
     def _never_joined(self, job_id: str) -> None:
         del self._outside[job_id]

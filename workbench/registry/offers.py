@@ -112,6 +112,7 @@ class Offers:
         last = job.attempts[-1]
         last.ended_at, last.reason = desk.now.at, why
         job.worker_id = job.assigned_at = job.started_at = job.unknown_since = None
+        job.spoken_of = False
         if job.end_asked:
             desk.end(job, "cancelled", "cancelled", "asked to end before it had started")
         elif job.attempt >= MOST_ATTEMPTS:

@@ -36,6 +36,7 @@ class Job:
         clocked: the deadline that has its appointment.
         passed: workers that refused it, and until when they are not asked again.
         told: whoever dispatched it has his answer.
+        spoken_of: its worker has said a word of it: it may have begun there.
         offer: the number of its last offer.
         end_asked: somebody wants it to end.
     """
@@ -62,6 +63,7 @@ class Job:
     clocked: float | None = None
     passed: dict[str, float] = field(default_factory=dict)
     told: bool = False
+    spoken_of: bool = False
     offer: int = 0
     end_asked: bool = False
     began: float = 0.0

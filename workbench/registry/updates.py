@@ -50,8 +50,8 @@ class Updates:
             self.lost(job, "it ended while the worker's link was down, and the worker did not tell how")
 
     def lost(self, job: Job, words: str) -> None:
-        """Its worker has it no more. Only a job that surely, or as far as anybody knows, never started runs again."""
-        if job.started_at is None:
+        """Its worker has it no more. Only a job that never began runs again; a worker says a word before one may."""
+        if not job.spoken_of:
             worker = self._desk.workers[job.worker_id or ""]
             if not worker.ours:
                 self._desk.pass_over(
@@ -76,6 +76,7 @@ class Updates:
             self._final(worker, job, update)
 
     def _alive(self, job: Job, status: str) -> None:
+        job.spoken_of = True
         running = status == "running" or job.started_at is not None
         if running and job.started_at is None:
             job.started_at = job.attempts[-1].started_at = self._desk.now.at

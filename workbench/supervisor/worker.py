@@ -47,13 +47,16 @@ NOT_REGISTERED = "not registered: jobs come from this machine only"
 
 
 class RegistryLink(Protocol):
-    """What the routes may ask of the link to a registry."""
+    """What the routes may ask of the link to a registry, and what it is told before the deed."""
 
     def connect(self) -> None:
         """Register; at once, if it waits or has given up."""
 
     def disconnect(self) -> None:
         """Take no jobs from there any more; those that run go on, and their ends are told."""
+
+    def launching(self, job_id: str) -> None:
+        """The job is about to be given to a process."""
 
 
 class Supervisor:
@@ -388,6 +391,8 @@ class Supervisor:
             case _ if child is None:
                 return
             case fx.Launch():
+                if self.link is not None:
+                    self.link.launching(effect.job_id)
                 self.children.launch(child, effect)
             case fx.AskEnd():
                 child.send({"t": "end", "job": effect.job_id, "why": effect.why})
