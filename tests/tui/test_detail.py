@@ -48,7 +48,7 @@ async def opened(stage: Stage, pid: int, key: str = "enter") -> DetailScreen:
 async def test_a_key_opens_the_process_under_the_cursor_and_esc_leads_back(key: str) -> None:
     async with staged(source()) as stage:
         screen = await opened(stage, 41203, key)
-        assert stage.source.asked == [("process", 41203)]
+        assert set(stage.source.asked) == {("process", 41203)}  # again every second, where that takes so long
         assert screen.subject.last.pid == 41203
         await stage.press("escape")
         assert stage.app.screen is stage.app.board_screen
