@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import aiohttp
 
 from tests.conftest import WAIT_S
 from tests.workers import until_ready
+from workbench.client.client import Client
 from workbench.server.stream import Subscriber
 
 TALKER = """
@@ -25,15 +28,23 @@ async def entrypoint(ctx):
 """
 
 
-async def test_log_lines_come_by_subscription_and_nonsense_is_no_subscription(
-    start_worker: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "talker.py").write_text(TALKER)
-    worker = start_worker(tmp_path / "talker.py", "--load-threshold", "inf")
+@asynccontextmanager
+async def talking(
+    start_worker: Any, folder: Path
+) -> AsyncIterator[tuple[Client, aiohttp.ClientSession, dict[str, Any]]]:
+    """A worker with a job in the room `talk`: a client of it, one of its socket, and the job."""
+    (folder / "talker.py").write_text(TALKER)
+    worker = start_worker(folder / "talker.py", "--load-threshold", "inf")
     connector = aiohttp.UnixConnector(path=worker.socket)
     async with worker.client() as client, aiohttp.ClientSession("http://localhost", connector=connector) as http:
         await until_ready(client)
-        job = await client.dispatch("talk")
+        yield client, http, await client.dispatch("talk")
+
+
+async def test_log_lines_come_by_subscription_and_nonsense_is_no_subscription(
+    start_worker: Any, tmp_path: Path
+) -> None:
+    async with talking(start_worker, tmp_path) as (client, http, job):
         async with http.ws_connect("/events", max_msg_size=0) as events:
             for nonsense in (
                 "", "x", "[]", "3", '{"logs": 1}', '{"logs": {"tail": -1}}', '{"logs": {"tail": 1e999}}',
@@ -93,12 +104,7 @@ async def test_a_stream_that_cannot_be_sent_is_ended_and_told() -> None:
 async def test_a_member_of_a_room_is_heard_answered_and_let_go_when_it_does_not_read(
     start_worker: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "talker.py").write_text(TALKER)
-    worker = start_worker(tmp_path / "talker.py", "--load-threshold", "inf")
-    connector = aiohttp.UnixConnector(path=worker.socket)
-    async with worker.client() as client, aiohttp.ClientSession("http://localhost", connector=connector) as http:
-        await until_ready(client)
-        job = await client.dispatch("talk")
+    async with talking(start_worker, tmp_path) as (client, http, job):
         async with http.ws_connect("/rooms/talk?name=") as talk:
             for wrong, words in (
                 ("{", "not JSON"),

@@ -82,7 +82,7 @@ class Conversation:
         self._news.set()
 
     def say_now(self, text: str) -> None:
-        """Write at once: when this returns, the kernel has it, and it arrives also when this process is killed."""
+        """Write at once: unless the registry reads too slowly, the kernel has it now, and sends it if we are killed."""
         sending = self._socket.send_str(text)
         try:
             sending.send(None)  # to its end, or until it waits for the registry to read: it is written by then
