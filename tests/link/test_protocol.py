@@ -265,7 +265,7 @@ async def test_a_live_change_waits_for_the_jobs_that_were_accepted(registry: Scr
 
 
 @defence((OFFERS, "return room is not None and room.assigned.wait", "return False"))
-@defence((OFFERS, 'if job.attempts and not outside else "pending"', 'if job.attempts else "pending"'))
+@defence((OFFERS, 'if handed_on and not outside else "pending"', 'if handed_on else "pending"'))
 async def test_a_job_that_is_to_join_first_is_told_to_run_when_it_has(registry: Scripted, register: Register) -> None:
     worker = register()
     caller = await first(registry)
@@ -284,6 +284,24 @@ async def test_a_job_that_is_to_join_first_is_told_to_run_when_it_has(registry: 
         assert caller.of("job_update", status="running") == []
         await client.end_job("j1")
         await again.heard("job_update", job_id="j1", status="cancelled")
+
+
+@defence((OFFERS, 'bool(job.attempts) or job.status == "starting"', "bool(job.attempts)"))
+@defence((OFFERS, "(not job.attempts and self._joins_first(job.id))", "False"))
+@pytest.mark.parametrize(("wait", "word"), [(False, "running"), (True, "pending")])
+def test_a_new_connection_is_told_of_a_job_that_begins_what_the_one_before_was(wait: bool, word: str) -> None:
+    """It is not said again when the job has begun."""
+    job, room = Job("j1", "room-1", {}, 0.0, assigned=True), SimpleNamespace(assigned=Assigned(wait=wait))
+    supervisor: Any = SimpleNamespace(
+        state=SimpleNamespace(jobs={"j1": job}), rooms=SimpleNamespace(of_job=lambda job_id: room)
+    )
+    made = offers.Offers(supervisor, Outbox(), lambda: None)
+    made.heard(ev.JobQueued(at=0.0, id="j1", room_id="room-1", metadata={}, own=False, assigned=True))
+    assert [update.status for update in made.standing()] == ["pending"]
+    job.status = "starting"
+    told = made.launching("j1")
+    assert told is not None
+    assert [update.status for update in made.standing()] == [told.status] == [word]
 
 
 @defence((OFFERS, "        self._put(_update(self._jobs[job_id]))\n        self._news()", "        self._news()"))

@@ -117,7 +117,10 @@ class Offers:
 
     def standing(self) -> list[wire.JobUpdate]:
         """What a registry must know that has just registered this worker: the jobs it has."""
-        return [_update(job, outside=job.id in self._outside) for job in self._jobs.values()]
+        return [_update(job, outside=self._is_outside(job)) for job in self._jobs.values()]
+
+    def _is_outside(self, job: Job) -> bool:
+        return job.id in self._outside or (not job.attempts and self._joins_first(job.id))
 
     def _joins_first(self, job_id: str) -> bool:
         room = self._supervisor.rooms.of_job(job_id)
@@ -136,7 +139,7 @@ class Offers:
     def _known(self, job_id: str) -> wire.JobUpdate | None:
         """How a job of that name fares that was given before, by whomever."""
         job = self._supervisor.state.jobs.get(job_id)
-        return _update(job, outside=job_id in self._outside) if job is not None else self._ends.get(job_id)
+        return _update(job, outside=self._is_outside(job)) if job is not None else self._ends.get(job_id)
 
     def _put(self, update: wire.JobUpdate) -> None:
         if update.error:  # only there can a secret be: a word of the protocol may be somebody's token
@@ -171,7 +174,8 @@ def _too_much(order: wire.JobAssignment) -> str | None:
 
 def _update(job: Job, *, outside: bool = False) -> wire.JobUpdate:
     if job.active:
-        status = "running" if job.attempts and not outside else "pending"
+        handed_on = bool(job.attempts) or job.status == "starting"  # see `launching`: it is not said again later
+        status = "running" if handed_on and not outside else "pending"
         return wire.JobUpdate(job_id=job.id, status=status)
     if job.status == "completed":
         return wire.JobUpdate(job_id=job.id, status="completed")
