@@ -12,6 +12,7 @@ from tests.conftest import WAIT_S, wait_until
 from tests.defences import defence
 from tests.test_watch import agent, answers, looks, until_watched
 from tests.workers import log_lines, of_worker, until, until_ready
+from workbench.model import events as ev
 from workbench.supervisor.watching import kernel as kernels_news
 from workbench.supervisor.watching.guard import ALL_THE_TIME, WRITTEN_BY_LOADING
 from workbench.supervisor.watching.kernel import Kernel
@@ -37,23 +38,24 @@ def loads(folder: Path) -> int:
     return len((folder.parent / "loads").read_text())
 
 
+@pytest.mark.parametrize("name", ["state.json", "made.py"])
 @pytest.mark.parametrize("where", ["entry", "prewarm"])
 @defence((GUARD, "if not files or max(moments)", "if files or max(moments)"))
+@defence((WATCH, "return self._files.stamp(path) == self._settled[path]", "pass"))
 async def test_fault_G4_a_file_that_the_agent_writes_whenever_it_is_loaded_is_named_and_left_alone(
-    start_worker: Any, folder: Path, where: str
+    start_worker: Any, folder: Path, where: str, name: str
 ) -> None:
-    writes = f"def write(*_):\n    (loads.parent / 'project' / 'state.json').write_text(str(time.time()))\n{COUNTS}"
-    text = agent("'one'", writes + ("write()" if where == "entry" else ""))
+    """By its import, or just before it serves; data, or code of its own."""
+    (folder / "made.py").touch()
+    writes = f"def write(*_):\n    (loads.parent / 'project' / '{name}').write_text(f'X = {{time.time()}}')\n{COUNTS}"
+    text = agent("'one'", f"{writes}import made\n" + ("write()" if where == "entry" else ""))
     file = folder / "bot.py"
     file.write_text(text if where == "entry" else text.replace("(entrypoint)", "(entrypoint, prewarm=write)"))
     worker = start_worker(file, "--reload", "--watch", "*.json")
     async with worker.client() as client, asyncio.timeout(WAIT_S):
-        reasons = (
-            [WRITTEN_BY_LOADING] if where == "entry" else [WRITTEN_BY_LOADING, ALL_THE_TIME]
-        )  # just before it serves
-        await until(client, lambda state: state.reload.suspended.get("state.json") in reasons)
+        await until(client, lambda state: state.reload.suspended == {name: WRITTEN_BY_LOADING})
         await answers(client, "one")
-        assert any("state.json is no longer followed" in line.text for line in await log_lines(client))
+        assert any(f"{name} is no longer followed" in line.text for line in await log_lines(client))
         before = loads(folder)
         await looks(client)
         assert loads(folder) == before <= 15
@@ -61,6 +63,28 @@ async def test_fault_G4_a_file_that_the_agent_writes_whenever_it_is_loaded_is_na
         await answers(client, "two")  # other files go on
         await client.reload()
         await until(client, lambda state: not state.reload.suspended)
+
+
+@defence((WATCH, "return self._files.stamp(path) == self._settled[path]", "return True"))
+async def test_a_script_that_saves_as_soon_as_its_last_save_serves_is_not_taken_for_loading(
+    start_worker: Any, folder: Path
+) -> None:
+    file, saves = folder / "bot.py", 12
+    file.write_text(agent("'one'", COUNTS))
+    worker = start_worker(file, "--reload")
+    async with worker.client() as client, asyncio.timeout(WAIT_S):
+        await until_ready(client)
+        await until_watched(client, 1)
+        served = 0
+        async for frame in client.frames():
+            if frame.snapshot or isinstance(frame.event, ev.ReloadDone):
+                served += 1
+                file.write_text(agent(f"'save {served}'", COUNTS))
+            if served == saves:
+                break
+        await answers(client, f"save {saves}")
+        assert (await client.request("GET", "/stats"))["reload"]["suspended"] == {}
+        assert not [line for line in await log_lines(client) if "again and again" in line.text]
 
 
 async def test_a_file_that_the_agent_writes_alike_whenever_it_is_loaded_loads_nothing(

@@ -16,6 +16,7 @@ from workbench.supervisor.watching.guard import Guard
 from workbench.supervisor.watching.kernel import DEBOUNCE_MS, NO_WATCH, STEP_MS, Kernel
 from workbench.supervisor.watching.mounts import foreign
 from workbench.supervisor.watching.patterns import Pattern
+from workbench.supervisor.watching.versions import Stamp, stamp_of
 from workbench.supervisor.watching.writers import writers_of
 from workbench.supervisor.worker import Supervisor
 
@@ -26,6 +27,7 @@ LOOKS_SHARE = 0.05  # of the time at most goes into looking
 ANEW_S = 2.0  # so often all folders are listed where their times of change are not to be trusted
 MANY = 5  # files at once are a checkout: more will come
 QUIET_S, MANY_S = 0.1, 2.0  # a checkout is over when nothing has changed for that long; waited for so long at most
+FEW = 100  # files at most that one generation's loading is suspected to write
 CLOCKS_S = 0.01  # the kernel's clock for files is behind by up to some milliseconds
 
 BY_HAND = "a reload by hand (key r, POST /reload) takes it up again"
@@ -64,6 +66,7 @@ class _Watch:
         self._asked = False  # one began that is not
         self._began_at = self._newest_began_at()
         self._settled_at = math.inf  # when the newest generation served, or failed, in seconds since the epoch
+        self._settled: dict[str, Stamp | None] = {}  # what files in question were then
 
     async def run(self) -> None:
         self._supervisor.listeners.append(self._heard)
@@ -172,8 +175,15 @@ class _Watch:
             self._own = False
 
     def _was_loading(self, path: str) -> bool:
-        """It was written while the newest generation was loading. A script that waits until it serves saves later."""
-        return self._began_at <= self._files.changed_at(path) <= self._settled_at - CLOCKS_S
+        """It was written while the newest generation was loading. A script that waits until it serves saves later.
+
+        The clock cannot tell what is written just before it serves from what is written just after.
+        """
+        if self._files.changed_at(path) < self._began_at:
+            return False
+        if path in self._settled:
+            return self._files.stamp(path) == self._settled[path]
+        return self._files.changed_at(path) <= self._settled_at - CLOCKS_S
 
     def _taken_up(self) -> None:
         """Somebody asked for a reload: what was suspended or pending is loaded with it."""
@@ -189,10 +199,15 @@ class _Watch:
             self._began_at = self._newest_began_at()
             self._pending = []
             self._asked = self._asked or not self._own
-            self._settled_at = math.inf
+            self._settled_at, self._settled = math.inf, {}
             self._guard.began(time.monotonic())
-        elif isinstance(event, ev.ReloadDone | ev.ReloadFailed):
-            self._settled_at = min(self._settled_at, event.at)
+        elif isinstance(event, ev.ReloadDone | ev.ReloadFailed) and self._settled_at == math.inf:
+            self._settled_at, self._settled = event.at, self._stamps()
+
+    def _stamps(self) -> dict[str, Stamp | None]:
+        """Of the files in question, if they are few and nothing is waited for: nobody has acted on the news yet."""
+        paths = self._guard.in_question
+        return {path: stamp_of(path) for path in paths} if len(paths) <= FEW and not self._mount else {}
 
     def _newest_began_at(self) -> float:
         """When the newest generation began to load, in seconds since the epoch."""

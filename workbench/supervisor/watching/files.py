@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from workbench.supervisor.watching.patterns import Pattern, beside, excluded
 from workbench.supervisor.watching.tree import Identity, Tree
-from workbench.supervisor.watching.versions import MOST_BYTES, UNKNOWN, Version, same, stamp_of, version_of
+from workbench.supervisor.watching.versions import MOST_BYTES, UNKNOWN, Stamp, Version, same, stamp_of, version_of
 
 FIRST_BYTES = 64 << 20  # read at most of all files that are new to the watch, to know a save that changes nothing
 GONE_S = 0.3  # so long a file that is saved may be away: many editors delete it first, or move another one over it
@@ -103,6 +103,11 @@ class Files:
         """When the file was written, in seconds since the epoch; 0 when it has gone."""
         version = self._now.get(path)
         return version.changed_at if version is not None else 0.0
+
+    def stamp(self, path: str) -> Stamp | None:
+        """What tells its version of the last look from others; None when it was not there."""
+        version = self._now.get(path)
+        return version.stamp if version is not None else None
 
     def unsure(self) -> bool:
         """A file is missed that may be back at once."""

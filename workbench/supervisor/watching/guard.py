@@ -66,6 +66,12 @@ class Guard:
         return self._held.files if self._held is not None else frozenset()
 
     @property
+    def in_question(self) -> frozenset[str]:
+        """The files of which it matters whether loading writes them: those of the changes in a row."""
+        kept = (one for one in (self._held, self._tried) if one is not None)
+        return frozenset().union(*(files for files, _ in self._row), *(one.files for one in kept))
+
+    @property
     def due(self) -> float | None:
         """When to ask again, whatever happens."""
         return self._held.quiet_since + HOLD_S if self._held is not None else None
