@@ -41,7 +41,7 @@ def loads(folder: Path) -> int:
 @pytest.mark.parametrize("name", ["state.json", "made.py"])
 @pytest.mark.parametrize("where", ["entry", "prewarm"])
 @defence((GUARD, "if not files or max(moments)", "if files or max(moments)"))
-@defence((WATCH, "return self._files.stamp(path) == self._settled[path]", "pass"))
+@defence((WATCH, "and self._files.stamp(path) == self._settled[path]", "and False"))
 async def test_fault_G4_a_file_that_the_agent_writes_whenever_it_is_loaded_is_named_and_left_alone(
     start_worker: Any, folder: Path, where: str, name: str
 ) -> None:
@@ -65,7 +65,7 @@ async def test_fault_G4_a_file_that_the_agent_writes_whenever_it_is_loaded_is_na
         await until(client, lambda state: not state.reload.suspended)
 
 
-@defence((WATCH, "return self._files.stamp(path) == self._settled[path]", "return True"))
+@defence((WATCH, "and self._files.stamp(path) == self._settled[path]", ""))
 async def test_a_script_that_saves_as_soon_as_its_last_save_serves_is_not_taken_for_loading(
     start_worker: Any, folder: Path
 ) -> None:

@@ -4,17 +4,25 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
+import aiohttp
 import pytest
 
-from tests.conftest import Worker
+from tests.conftest import WAIT_S, Worker
 from tests.defences import defence
 from tests.link.conftest import first
 from tests.link.looking import begun, linked, told
 from tests.link.proxy import Proxy
 from tests.link.scripted import Caller, Scripted
 from tests.workers import free_port, until, until_ready, until_written
+from workbench.backend.dial import Line
+from workbench.backend.line import Conversation
+from workbench.backend.outbox import Outbox
+from workbench.backend.trouble import LinkTrouble
 from workbench.client.client import ClientError
+from workbench.model import wire
 
 Register = Callable[..., Worker]
 LINE = "workbench/backend/line.py"
@@ -102,6 +110,38 @@ async def test_fault_J13_a_registry_may_say_why_it_closes_and_how_long_to_wait(
             assert words in link.why
             assert link.retry_at - link.since >= at_least_s
             await client.request("POST", "/link")
+
+
+@defence((LINE, "await asyncio.wait(tasks[:1], timeout=READ_OUT_S)", "pass"))
+@defence((LINE, "for task in tasks:  # the one that reads first: it knows", "for task in reversed(tasks):"))
+async def test_fault_J13_why_it_closes_is_heard_though_a_word_was_to_be_sent_just_then() -> None:
+    """The connection is closing as soon as the close is read, and nothing can be written any more."""
+
+    class Closing:
+        close_code, reads = None, asyncio.Event()
+
+        async def receive(self) -> aiohttp.WSMessage:
+            await self.reads.wait()
+            for _ in range(5):  # it answers the close first
+                await asyncio.sleep(0)
+            self.close_code = 1013
+            return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 1013, "retry_after_s=40")
+
+        async def send_str(self, text: str) -> None:
+            self.reads.set()
+            raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+        async def close(self) -> None:
+            """It is closed."""
+
+    socket: Any = Closing()
+    talk = Conversation(
+        Line(socket, "w-1"), Outbox(), cast(Any, SimpleNamespace(standing=list)), lambda: wire.StatusUpdate(), None,
+        lambda: WAIT_S, lambda why: None, asyncio.Event(),
+    )  # fmt: skip
+    with pytest.raises(LinkTrouble, match="the registry is too busy") as closed:
+        await talk.run()
+    assert closed.value.wait_s == 40
 
 
 @defence((LINE, "case _ if self._socket.close_code == wire.REPLACED:", "case _ if False:"))

@@ -13,6 +13,8 @@ from workbench.backend.outbox import Outbox
 from workbench.backend.trouble import LinkTrouble, RegistryRefused
 from workbench.model import wire
 
+BROKEN = (aiohttp.ClientError, ConnectionError)
+READ_OUT_S = 1.0  # what came before the connection broke is read for so long at most
 REPLACED_WORDS = (
     "another worker registered under the id of this one, {id}: two workers share one id, or this one was cut off and "
     "its place was taken; stop one of them and start it again"
@@ -64,9 +66,12 @@ class Conversation:
         tasks = [asyncio.ensure_future(side()) for side in (self._read, self._write, self._watch)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
-        except (aiohttp.ClientError, ConnectionError) as error:
+            if any(isinstance(task.exception(), BROKEN) for task in done):
+                await asyncio.wait(tasks[:1], timeout=READ_OUT_S)  # why it closes, the registry may have said
+            for task in tasks:  # the one that reads first: it knows
+                if task.done():
+                    await task
+        except BROKEN as error:
             raise LinkTrouble(f"the connection broke: {error or type(error).__name__}") from None
         finally:
             for task in tasks:
@@ -86,7 +91,7 @@ class Conversation:
         sending = self._socket.send_str(text)
         try:
             sending.send(None)  # to its end, or until it waits for the registry to read: it is written by then
-        except (StopIteration, aiohttp.ClientError, ConnectionError):
+        except (StopIteration, *BROKEN):
             return  # sent; or the connection is breaking, and what the next one tells includes it
         sending.close()
 

@@ -181,8 +181,8 @@ class _Watch:
         """
         if self._files.changed_at(path) < self._began_at:
             return False
-        if path in self._settled:
-            return self._files.stamp(path) == self._settled[path]
+        if path in self._settled and self._files.stamp(path) == self._settled[path]:
+            return True
         return self._files.changed_at(path) <= self._settled_at - CLOCKS_S
 
     def _taken_up(self) -> None:
