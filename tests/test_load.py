@@ -72,7 +72,7 @@ async def test_what_is_refused_is_counted_by_its_reason_and_not_tried_again(star
     worker = start_worker("talker.py", "--max-processes", "3")
     async with worker.client() as client:
         await until_ready(client)
-        result = (await poured(client, burst=8, metadata=WAIT, hold_s=0.3)).result
+        result = (await poured(client, burst=8, metadata=WAIT, hold_s=2.0)).result
         assert (result.accepted, result.refused) == (3, Counter(full=5))
         assert result.ended == Counter({("cancelled", "cancelled"): 3})
         assert await metric(client, 'jobs_refused_total{reason="full"}') == 5
@@ -84,7 +84,7 @@ async def test_a_refused_job_is_handed_in_again_when_that_is_wanted(start_worker
     worker = start_worker("talker.py", "--max-processes", "2")
     async with worker.client() as client:
         await until_ready(client)
-        result = (await poured(client, burst=4, metadata=WAIT, hold_s=0.2, retry=True)).result
+        result = (await poured(client, burst=4, metadata=WAIT, hold_s=1.0, retry=True)).result
         assert result.accepted == 4
         assert result.refused["full"] >= 2
         assert len(started(worker)) == 4

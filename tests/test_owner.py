@@ -121,12 +121,12 @@ async def test_without_anybody_looking_a_worker_without_owner_stops_when_its_tim
 
 async def test_somebody_looking_holds_the_end_off_until_he_has_been_gone_for_the_time() -> None:
     worker, (read, write) = Worker(followers=1), os.pipe()
-    obeying = asyncio.ensure_future(obey(worker, read, grace_s=0.05))  # type: ignore[arg-type]
+    obeying = asyncio.ensure_future(obey(worker, read, grace_s=0.5))  # type: ignore[arg-type]
     os.close(write)
     await worker.asked.wait()
     for _ in range(20):  # measurements go on for longer than the time
         worker.listeners[0](None)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     assert not obeying.done()
     worker.followers = 0
     await asyncio.wait_for(obeying, WAIT_S)

@@ -236,6 +236,7 @@ async def test_ping_timeout_and_memory_limit_hold_for_a_job_that_runs(start_work
         stands = await begin(client, worker, "stand still", "standing")
         await client.set_options({"ping_timeout": 0.6})
         assert (await until_ended(client, stands["job"]))["reason"] == "hung"
+        await client.set_options({"ping_timeout": 30})  # the next is busy for a while
         holds = await begin(client, worker, "hold", "holding", mb=120)
         await client.set_options({"memory_limit_mb": 60})
         assert (await until_ended(client, holds["job"]))["reason"] == "oom_limit"

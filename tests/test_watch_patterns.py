@@ -135,7 +135,7 @@ async def test_a_file_that_is_away_for_a_moment_while_it_is_saved_loads_nothing(
 
     async def away() -> None:
         (project.prompts / "a.md").unlink()
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.1)
         (project.prompts / "a.md").write_text("one")
 
     async with worker.client() as client, asyncio.timeout(WAIT_S):

@@ -97,7 +97,7 @@ async def test_a_registration_that_fails_says_why(registry: Scripted, answer: di
 async def test_fault_J3_a_registry_that_accepts_and_says_nothing_is_given_up(
     registry: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
+    monkeypatch.setattr(dialling, "CONNECT_S", 2.0)
     registry.answer = lambda register: None
     assert "did not answer to `register` within" in await trouble(registry.url)
 

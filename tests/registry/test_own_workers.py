@@ -148,7 +148,7 @@ async def _whoever_has(job: str, *workers: Scripted) -> Scripted:
     ),
 )
 async def test_silence_to_an_offer_is_a_refusal_and_an_answer_after_it_counts_no_more() -> None:
-    async with serving(offer_s=0.2) as at:
+    async with serving(offer_s=2.0) as at:
         silent = await at.worker(answers=False)
         asked = asyncio.ensure_future(at.api.given())
         job = (await silent.offered())["job_id"]
@@ -162,7 +162,7 @@ async def test_silence_to_an_offer_is_a_refusal_and_an_answer_after_it_counts_no
 
 
 async def test_a_refusal_goes_to_the_next_and_who_waits_asks_again() -> None:
-    async with serving(pass_s=0.05, closed_s=0.05) as at:
+    async with serving(pass_s=0.5, closed_s=0.05) as at:
         worker, other = await at.worker(take=False), await at.worker(take=False)
         status, answer = await at.api.dispatch()
         assert (status, answer["message"]) == (503, "No workers available")
@@ -218,7 +218,7 @@ async def test_a_registry_that_starts_again_learns_all_from_its_workers() -> Non
 
 
 async def test_a_connection_that_is_only_half_open_is_found() -> None:
-    async with serving(heartbeat_s=0.2, grace_s=0.2) as at:
+    async with serving(heartbeat_s=1.0, grace_s=0.2) as at:
         worker = Scripted(at.url)
         await worker.open(at.http, autoping=False)  # it reads, but answers no ping: as if nobody were there
         job = await at.api.given()
@@ -290,7 +290,7 @@ async def test_jobs_go_to_the_least_loaded_share_and_in_turn_among_equals() -> N
 
 
 async def test_a_worker_that_tells_too_much_load_is_passed_over() -> None:
-    async with serving(load_s=0.3) as at:
+    async with serving(load_s=2.0) as at:
         busy, idle = await at.worker(threshold=0.75), await at.worker(threshold=0.75)
         await busy.status(load=0.9)
         await at.api.until(lambda state: state["workers"][busy.id]["load"] == 0.9, "its load is known")
