@@ -18,9 +18,10 @@ async def test_strict_lets_jobs_end_and_then_ends_the_worker(start_worker: Any, 
     async with worker.client() as client:
         await until_ready(client)
         job = await begin(client, worker, "echo")
+        idle = await until(client, lambda state: state.live("idle"))  # the job took the one that was
         dies.touch()
-        for process in await processes(client, "idle"):
-            os.kill(process["pid"], signal.SIGKILL)
+        for process in idle:
+            os.kill(process.pid, signal.SIGKILL)
         await until(client, lambda state: state.worker.draining)
         try:
             await client.dispatch()
