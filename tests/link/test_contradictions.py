@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(120)  # a bound on hanging
 async def test_fault_J8_a_job_assigned_twice_runs_once(registry: Scripted, register: Register) -> None:
     worker = register()
     caller = await first(registry)
-    await begun(caller, "j1", "wait")
+    await begun(caller, worker, "j1", "wait")
     await caller.assign("j1", {"do": "wait"})
     await caller.hear(2, "job_update", job_id="j1", status="running")
     await caller.tell("job_termination", job_id="j1")
@@ -44,7 +44,7 @@ async def test_fault_J8_what_cannot_be_taken_is_rejected_with_a_reason(registry:
     caller = await first(registry)
     assert (await caller.offer("j0", agent_name="other"))["error"] == "this worker runs agent ledger, not other"
     assert (await caller.offer("j 0"))["available"] is False
-    await begun(caller, "j1", "wait")
+    await begun(caller, worker, "j1", "wait")
     assert (await caller.offer("j2"))["error"].startswith("full: ")
     for job_id, words in (("j2", "rejected: full: "), ("j3", "rejected: full: ")):  # after a no, and without an offer
         await caller.assign(job_id, {"do": "return"})
@@ -179,7 +179,7 @@ async def test_fault_J12_a_message_of_two_megabytes_costs_the_connection_and_not
 ) -> None:
     worker = register()
     caller = await first(registry)
-    await begun(caller, "j1", "wait")
+    await begun(caller, worker, "j1", "wait")
     with contextlib.suppress(ConnectionError):  # the worker may have had enough before the end
         await caller.socket.send_str("x" * 2_000_000)
     async with worker.client() as client:

@@ -188,7 +188,7 @@ async def test_fault_J6_jobs_run_on_through_an_outage_and_their_ends_are_told_on
         for job_id, room in (("j1", "room-1"), ("j2", "room-2")):
             await caller.give(job_id, {"do": "wait"}, room)
             await caller.heard("job_update", job_id=job_id, status="running")
-        await begun(caller, "j3", "wait")
+        await begun(caller, worker, "j3", "wait")
         registry.status = 503
         async with worker.client() as client:
             await (caller.close() if way == "closed" else asyncio.to_thread(lambda: None))
@@ -223,7 +223,7 @@ async def test_fault_J6_what_a_registry_took_and_never_read_is_told_again(
     async with Proxy(registry.port).serving() as proxy:
         worker = register(url=proxy.url)
         caller = await first(registry)
-        await begun(caller, "j1", "wait")
+        await begun(caller, worker, "j1", "wait")
         proxy.hole = True
         async with worker.client() as client:
             await client.end_job("j1")
@@ -242,7 +242,7 @@ async def test_fault_J6_a_worker_that_leaves_in_an_outage_tells_first_what_it_ow
 ) -> None:
     worker = register()
     caller = await first(registry)
-    await begun(caller, "j1", "wait")
+    await begun(caller, worker, "j1", "wait")
     registry.status = 503
     async with worker.client() as client:
         caller.reset()
@@ -270,7 +270,7 @@ async def test_fault_J7_a_registry_that_stays_away_ends_the_worker_with_6_after_
 ) -> None:
     worker = register("--max-retry", "2")
     caller = await first(registry)
-    await begun(caller, "j1", "wait")
+    await begun(caller, worker, "j1", "wait")
     registry.status = 503
     async with worker.client() as client:
         caller.reset()
@@ -279,7 +279,7 @@ async def test_fault_J7_a_registry_that_stays_away_ends_the_worker_with_6_after_
         link = await linked(client, "failed")
         assert "2 tries (max_retry)" in link.why
         assert (await client.request("GET", "/health"))["status"] == "draining"
-        assert (await client.request("GET", "/jobs/j1"))["status"] == "running"
+        await until(client, lambda s: s.jobs["j1"].status == "running")
         await client.end_job("j1")
     assert await asyncio.to_thread(worker.ended) == 6
     assert [entry["what"] for entry in worker.entries()] == ["start", "finish"]

@@ -36,7 +36,7 @@ async def test_fault_J14_a_token_that_expired_is_read_anew_and_jobs_go_on(
     worker = register("--auth-token-file", str(file))
     caller = await first(registry)
     assert caller.headers["Authorization"] == "Bearer first-token"
-    await begun(caller, "j1", "wait")
+    await begun(caller, worker, "j1", "wait")
     registry.status = 401
     async with worker.client() as client:
         caller.reset()
@@ -130,7 +130,7 @@ async def test_fault_J7_the_ends_are_told_at_last_when_the_registry_is_back_by_t
 ) -> None:
     worker = register("--max-retry", "1")
     caller = await first(registry)
-    await begun(caller, "j1", "wait")
+    await begun(caller, worker, "j1", "wait")
     async with worker.client() as client:
         registry.status = 503
         caller.reset()
