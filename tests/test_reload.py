@@ -87,7 +87,7 @@ async def test_processes_that_die_right_after_they_were_ready_bring_the_old_code
     worker = start_worker(agent.file, "--num-idle-processes", "2")
     async with worker.client() as client, asyncio.timeout(WAIT_S):
         await until_ready(client)
-        agent.save(prewarm=DIES.format(after=0.3, name=name), options="max_processes=3")
+        agent.save(prewarm=DIES.format(after=1, name=name), options="max_processes=3")
         assert (await reloaded(client)).worker.generation == 2
         failed: State = await until(client, lambda state: state if state.reload.problem else None)
         assert failed.worker.generation == 1
