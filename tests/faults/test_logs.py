@@ -1,16 +1,17 @@
-"""Rows M2 to M4: forgeries, bytes and endless lines in everything that is logged."""
+"""Rows M2 to M4, M8: forgeries, bytes, endless lines and handlers that raise in everything that is logged."""
 
 import json
 import logging
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.defences import defence
-from tests.workers import log_lines, of_worker, run, until, until_ready
+from tests.workers import log_lines, of_worker, run, until, until_ended, until_ready
 from workbench.cli.library_logs import LibraryLogs
 from workbench.process.pipes import LONGEST_LINE, LinePipe
 from workbench.supervisor.logs import LogStore, Source
@@ -184,3 +185,64 @@ async def test_fault_M4_a_long_record_is_cut_and_stays_a_record(start_worker: An
         lines = [line for line in await log_lines(client) if line.logger == "talker"]
     assert [line.text[:6] for line in lines] == ["नमस्ते"[:6], "after "]
     assert len(lines[0].text) > 5_000
+
+
+# --- M8: the agent's own handlers -------------------------------------------------------------------
+
+AGENT_THAT_LOGS = """
+import logging
+from pathlib import Path
+
+class Raises(logging.Handler):
+    def emit(self, record):
+        raise RuntimeError("a bad handler")
+
+async def entrypoint(ctx):
+    log = logging.getLogger("agent")
+    log.warning("said here")
+    if not ctx.metadata.get("bad"):
+        return
+    logging.getLogger().handlers.insert(0, Raises())
+    ctx.add_shutdown_callback(Path(ctx.metadata["closed"]).touch)
+    ctx.add_shutdown_callback(lambda: 1 / 0)  # the first that is called
+    raise ValueError("what the job died of")
+"""
+
+
+@defence(
+    (
+        "workbench/agent/own_log.py",
+        "        except Exception as error:\n",
+        "        except ZeroDivisionError as error:\n",
+    )
+)
+async def test_fault_M8_a_handler_that_raises_keeps_no_closing_step_from_running(
+    start_worker: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "agent.py").write_text(AGENT_THAT_LOGS)
+    worker = start_worker(tmp_path / "agent.py")
+    async with worker.client() as client:
+        await until_ready(client)
+        asked = await client.dispatch(None, {"bad": True, "closed": str(tmp_path / "closed")})
+        job = await until_ended(client, asked["id"])
+        lines = [line.text for line in await log_lines(client)]
+    assert (tmp_path / "closed").exists()
+    assert job["reason"] == "raised"
+    assert "what the job died of" in job["error"]
+    assert sum("a logging handler of the agent failed: RuntimeError('a bad handler')" in line for line in lines) == 2
+
+
+@defence(
+    ("workbench/process/records.py", "root.handlers.insert(0, RecordHandler())", "root.addHandler(RecordHandler())")
+)
+async def test_fault_M8_a_handler_that_raises_from_the_start_hides_no_record(start_worker: Any, tmp_path: Path) -> None:
+    source = AGENT_THAT_LOGS.replace("async def", "logging.getLogger().addHandler(Raises())\n\nasync def")
+    (tmp_path / "agent.py").write_text(source)
+    worker = start_worker(tmp_path / "agent.py")
+    async with worker.client() as client:
+        await until_ready(client)
+        asked = await client.dispatch(None, {})
+        assert "a bad handler" in (await until_ended(client, asked["id"]))["error"]
+        lines = [line.text for line in await log_lines(client)]
+    assert "said here" in lines
+    assert any("the entrypoint raised" in line for line in lines)

@@ -3,17 +3,17 @@
 import asyncio
 import copy
 import inspect
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.agent.assigned import NOTHING, Assigned
+from workbench.agent.own_log import OwnLog
 from workbench.agent.room import Room
 from workbench.model.errors import UsageError, nearest
 from workbench.model.jsontext import MAX_REPORT_BYTES, dump, plain
 
-log = logging.getLogger("workbench.job")
+log = OwnLog("workbench.job")
 
 # Fields of the VideoSDK SDK's RoomOptions that have no meaning in the built-in room: taken and kept.
 ROOM_SDK_ONLY = frozenset(

@@ -3,15 +3,15 @@
 import asyncio
 import inspect
 import itertools
-import logging
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from workbench.agent.own_log import OwnLog
 from workbench.model.jsontext import plain
 
-log = logging.getLogger("workbench.room")
+log = OwnLog("workbench.room")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ There is no limit here: the supervisor ends a process that has not left at `clos
 """
 
 import asyncio
-import logging
 import os
 import sys
 import threading
@@ -12,11 +11,12 @@ import time
 import traceback
 from types import FrameType
 
+from workbench.agent.own_log import OwnLog
 from workbench.model.paths import seen_from
 
 NAMED_AFTER_S = 0.5
 
-log = logging.getLogger("workbench.job")
+log = OwnLog("workbench.job")
 
 
 class Leaving:

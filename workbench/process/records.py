@@ -108,7 +108,7 @@ def install(level: str) -> None:
     for handler in list(root.handlers):
         if isinstance(handler, RecordHandler):
             root.removeHandler(handler)
-    root.addHandler(RecordHandler())
+    root.handlers.insert(0, RecordHandler())  # first: one of the agent's own may raise
     root.setLevel(level)
     logging.captureWarnings(True)
     sys.stdout = _by_lines(sys.stdout, 1)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from workbench.agent.assigned import Assigned
 from workbench.agent.context import JobContext, JobInfo, ProcessInfo
 from workbench.agent.job import WorkerJob
+from workbench.agent.own_log import OwnLog
 from workbench.agent.problem import error_line, problem_of
 from workbench.agent.room import Room
 from workbench.model.text import cut
@@ -28,7 +29,7 @@ from workbench.process.tasks import told_tasks
 # signal, because an agent may well use SIGUSR1 itself.
 DUMP_SIGNAL = signal.SIGRTMAX - 3
 
-log = logging.getLogger("workbench.job")
+log = OwnLog("workbench.job")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +253,7 @@ def become(agent: WorkerJob, setup: ChildSetup, sock: socket.socket, beats: Beat
     except SystemExit as error:  # from a task of the agent's own: it ends the loop, and so the job
         code = error.code if isinstance(error.code, int) else 1
     except BaseException:  # whatever it is, the process must leave here and not run on in the agent's file
-        logging.getLogger("workbench.job").exception("the job's process failed")
+        log.exception("the job's process failed")
         code = 1
     records.flush()
     records.flush_output()

@@ -1,19 +1,19 @@
 """Typing to an agent that was made to be spoken to: the job's text room, tied to the SDK's pipeline."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from workbench.agent.context import JobContext
+from workbench.agent.own_log import OwnLog
 from workbench.agent.sdk.loopback import admit_guest
 from workbench.agent.sdk.names import look_up
 
 MOST_WAITING = 20
 STARTED_S = 10.0  # from a text to a session that can hear it
 
-log = logging.getLogger("workbench.job")
+log = OwnLog("workbench.job")
 
 
 class Talk:
