@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.ledger import entries
 from workbench.client.address import Address
 from workbench.client.client import Client
 
@@ -94,9 +94,7 @@ class Worker:
 
     def entries(self) -> list[dict[str, Any]]:
         """What the jobs themselves wrote."""
-        if not self.ledger.exists():
-            return []
-        return [json.loads(line) for line in self.ledger.read_text().splitlines()]
+        return entries(self.ledger)
 
     def ended(self) -> int:
         return self.process.wait(WAIT_S)

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 
 from tests.benchmarks.stream import LIMIT_S, Watch
 from tests.conftest import child_environment
+from tests.ledger import entries
 from workbench.client.address import Address
 from workbench.client.client import Client, wait_for
 
@@ -50,8 +50,7 @@ class Worker:
 
     def stamps(self) -> list[dict[str, Any]]:
         """What the jobs themselves wrote."""
-        path = self.folder / "stamps"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return entries(self.folder / "stamps")
 
     async def stamp(self, job_id: str, what: str) -> dict[str, Any]:
         """Wait until a job wrote that."""

@@ -1,7 +1,6 @@
 """Somebody who wants a number of jobs done through a registry, whatever happens to it and to its workers."""
 
 import asyncio
-import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import aiohttp
 import psutil
 
 from tests.conftest import WAIT_S
+from tests.ledger import entries
 
 AGENT = "lingering"
 GIVEN_UP_S = 8.0  # a job that the registry does not know, and that wrote nothing: its worker would have told by then
@@ -17,6 +17,8 @@ GIVEN_UP_S = 8.0  # a job that the registry does not know, and that wrote nothin
 
 class Customer:
     """Dispatches jobs until each was done, by the ledgers that the jobs themselves write."""
+
+    _running: asyncio.Task[None]
 
     def __init__(
         self,
@@ -34,16 +36,24 @@ class Customer:
 
     def entries(self, what: str) -> list[dict[str, Any]]:
         """What all jobs wrote."""
-        lines = [line for ledger in self.ledgers if ledger.exists() for line in ledger.read_text().splitlines()]
-        return [entry for entry in map(json.loads, lines) if entry["what"] == what]
+        return [entry for ledger in self.ledgers for entry in entries(ledger) if entry["what"] == what]
 
     async def until_finished(self, count: int) -> None:
         async with asyncio.timeout(WAIT_S * 2):
             while len(self.entries("finish")) < count:
+                if self._running.done():
+                    await self._running  # what went wrong, rather than that it takes long
                 await asyncio.sleep(0.02)
 
-    async def run(self) -> None:
-        """Until all are done."""
+    def start(self) -> None:
+        """Dispatch the first ones."""
+        self._running = asyncio.ensure_future(self._run())
+
+    async def all_done(self) -> None:
+        """Wait until each was done."""
+        await self._running
+
+    async def _run(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self._tls)
         async with asyncio.timeout(WAIT_S * 3), aiohttp.ClientSession(self._url, connector=connector) as http:
             await asyncio.gather(*(self._one_after_another(http) for _ in range(self._at_once)))
@@ -100,7 +110,7 @@ def most_at_once(ledger: Path) -> int:
     """How many jobs one worker ran at the same time; one that was killed ends with the ledger."""
     steps = []
     open_until: dict[str, float] = {}
-    for entry in map(json.loads, ledger.read_text().splitlines()):
+    for entry in entries(ledger):
         open_until[entry["job"]] = entry["at"]
         steps.append((entry["at"], 1 if entry["what"] == "start" else -1))
     running = most = 0

@@ -1,7 +1,6 @@
 """Ten thousand offers in bursts, and processes that are killed: nothing given out twice, every job accounted for."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import child_environment, wait_until
+from tests.ledger import entries
 from tests.registry.scripted import Api, Scripted, serving, session
 from tests.workers import free_port
 
@@ -59,8 +59,8 @@ class Machine:
         )  # fmt: skip
 
     def entries(self) -> list[dict[str, Any]]:
-        """What it wrote; the last line may have been cut by its end."""
-        return [json.loads(line) for line in self.ledger.read_text().splitlines() if line.endswith("}")]
+        """What it wrote."""
+        return entries(self.ledger)
 
 
 @pytest.fixture

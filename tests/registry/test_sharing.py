@@ -28,7 +28,7 @@ async def test_jobs_are_done_once_each_while_a_worker_is_killed_and_the_registry
     ]
     await registered(url, 3)
     customer = Customer(url, [worker.ledger for worker in workers], JOBS, at_once=12, seconds=0.05)
-    done = asyncio.ensure_future(customer.run())
+    customer.start()
     await customer.until_finished(100)
     shares = Counter({most: len(worker.entries()) for most, worker in zip((4, 2, 3), workers, strict=True)})
     assert shares[4] > shares[2], "jobs are shared by capacity"
@@ -36,7 +36,7 @@ async def test_jobs_are_done_once_each_while_a_worker_is_killed_and_the_registry
     await customer.until_finished(200)
     assert await asyncio.to_thread(registry.end) == 0
     start_registry(*flags)
-    await done
+    await customer.all_done()
     finished = Counter(entry["n"] for entry in customer.entries("finish"))
     assert finished == Counter(range(1, JOBS + 1)), "each once, by what the jobs wrote"
     assert [most_at_once(worker.ledger) <= most for most, worker in zip((4, 2), workers, strict=False)] == [True, True]

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import WAIT_S, child_environment, wait_until
+from tests.ledger import entries
 from tests.registry.conftest import start_registry  # noqa: F401
 from tests.registry.scripted import Api
 from tests.tls import CA, CERTIFICATE, KEY
@@ -55,8 +56,7 @@ class Bot:
 
     def wrote(self, what: str) -> list[str]:
         """The rooms of the jobs that wrote that."""
-        lines = self.ledger.read_text().splitlines() if self.ledger.exists() else []
-        return [entry["room"] for entry in map(json.loads, lines) if entry["what"] == what]
+        return [entry["room"] for entry in entries(self.ledger) if entry["what"] == what]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import WAIT_S, Worker, child_environment
+from tests.conftest import Worker, child_environment
 from tests.registry.conftest import Registry, start_registry  # noqa: F401  # a fixture
 from tests.registry.sharing import Customer, most_at_once, registered
 from tests.tls import CA, CERTIFICATE, KEY
@@ -73,13 +73,13 @@ async def test_jobs_are_shared_with_a_worker_of_the_sdk_and_done_once_each(
     theirs = sdk_worker(port)
     await registered(url, 3, tls)
     customer = Customer(url, [*(worker.ledger for worker in workers), theirs], JOBS, 12, 0.05, tls)
-    done = asyncio.ensure_future(customer.run())
+    customer.start()
     await customer.until_finished(100)
     workers[1].process.kill()
     await customer.until_finished(200)
     assert await asyncio.to_thread(registry.end) == 0
     start_registry(*flags)
-    await asyncio.wait_for(done, 3 * WAIT_S)
+    await customer.all_done()
     finished = Counter(entry["n"] for entry in customer.entries("finish"))
     assert finished == Counter(range(1, JOBS + 1)), "each once, by what the jobs wrote"
     assert most_at_once(workers[0].ledger) <= 4

@@ -31,7 +31,8 @@ async def until_idle(pool: Any, count: int) -> None:
 def stamps() -> dict[str, float]:
     try:
         with open(os.environ["STAMPS"], encoding="utf-8") as file:
-            return {entry["job"]: entry["at"] for entry in map(json.loads, file)}
+            whole = (json.loads(line) for line in file if line.endswith("\n"))
+            return {entry["job"]: entry["at"] for entry in whole}
     except FileNotFoundError:
         return {}  # no job has run yet
 

@@ -1,7 +1,6 @@
 """Three that run code and load it again when it is saved, each over a module of its own with the same text."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from tests.benchmarks.reloads import put
 from tests.benchmarks.stream import LIMIT_S, Watch
 from tests.benchmarks.worker import Worker, ready
 from tests.conftest import child_environment
+from tests.ledger import entries
 
 PROGRAMS = Path(__file__).with_name("reloaded")
 SILENT_S = 2.0  # whoever has not answered by then does not
@@ -40,9 +40,7 @@ class Project:
 
     def stamps(self) -> list[dict[str, Any]]:
         """What the program wrote."""
-        if not self.stamps_file.exists():
-            return []
-        return [json.loads(line) for line in self.stamps_file.read_text().splitlines()]
+        return entries(self.stamps_file)
 
     async def stamp(self, limit_s: float = LIMIT_S, **wanted: Any) -> dict[str, Any]:
         """Wait until the program wrote this.
