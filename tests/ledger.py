@@ -11,5 +11,5 @@ def entries(ledger: Path) -> list[dict[str, Any]]:
     A line that crosses the end of a page of memory grows in two steps, although one call wrote it, and a process may
     be killed between them: a line counts when it is whole.
     """
-    text = ledger.read_text() if ledger.exists() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    written = ledger.read_bytes() if ledger.exists() else b""  # no text yet: a letter may be half there, too
+    return [json.loads(line) for line in written.split(b"\n")[:-1]]

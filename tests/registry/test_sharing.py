@@ -3,8 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.conftest import Worker
 from tests.registry.conftest import Registry
@@ -12,6 +15,19 @@ from tests.registry.sharing import Customer, most_at_once, registered
 from tests.workers import free_port
 
 JOBS = 300
+
+
+async def test_a_customer_that_fails_is_not_waited_for(tmp_path: Path) -> None:
+    async def nonsense(request: web.Request) -> web.Response:
+        return web.json_response(["no job"])
+
+    app = web.Application()
+    app.router.add_post("/v2/agent/dispatch", nonsense)
+    async with TestServer(app) as server:
+        customer = Customer(str(server.make_url("")), [tmp_path / "ledger"], 1, at_once=1, seconds=0.0)
+        customer.start()
+        with pytest.raises(TypeError):
+            await customer.until_finished(1)
 
 
 @pytest.mark.timeout(180)  # a bound on hanging
