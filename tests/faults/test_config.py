@@ -27,6 +27,38 @@ from workbench.model.settings import Settings
 Start = Callable[..., Worker]
 RUN = ("--no-tui", "--once", "--job-timeout", "0.1", "--log-format", "text")  # what runs wrongly ends by itself
 
+# --- H7: files that are none ---------------------------------------------------------------------------
+
+
+@defence(("workbench/cli/layers.py", "if os.path.lexists(own)", "if os.path.exists(own)"),
+         ("workbench/cli/layers.py", "if os.path.lexists(pyproject)", "if os.path.exists(pyproject)"))  # fmt: skip
+@defence(("workbench/cli/layers.py", "if not stat.S_ISREG(status.st_mode):", "if False:"))
+@defence(("workbench/cli/layers.py", "if status.st_size > MAX_FILE:", "if False:"))
+@defence(("workbench/cli/layers.py", "if path.is_symlink() else", "if False else"))
+@pytest.mark.parametrize("name", ["workbench.toml", "pyproject.toml"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (Path.mkdir, "{path} is not a file"),
+        (os.mkfifo, "{path} is not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "{path} is not a file"),
+        (lambda path: path.symlink_to(path.name), "cannot read {path}, a link to {name}: Too many levels of symbolic"),
+        (lambda path: path.symlink_to("gone.toml"), "cannot read {path}, a link to gone.toml: No such file or direc"),
+        (lambda path: path.write_bytes(b"#" * 2_000_000), "{path} is larger than 1 MB"),
+        (lambda path: path.write_bytes(b"# caf\xe9\n"), "cannot read {path}: 'utf-8' codec can't decode"),
+    ],
+    ids=["folder", "pipe", "device", "link to itself", "link to nowhere", "large", "latin"],
+)
+def test_fault_H7_a_file_of_options_that_cannot_be_read_is_2(
+    tmp_path: Path, name: str, make: Callable[[Path], object], words: str
+) -> None:
+    agent_file(tmp_path)
+    make(tmp_path / name)
+    run = workbench(tmp_path, "bot.py", *RUN)
+    assert run.returncode == 2
+    assert run.stderr.startswith("workbench: " + words.format(path=tmp_path / name, name=name))
+
+
 # --- H1: names that do not exist ---------------------------------------------------------------------
 
 

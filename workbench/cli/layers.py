@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,10 +48,10 @@ def _as_agent_id(stem: str) -> str:
 def _read_files(layers: Layers, folder: Path) -> None:
     """`[tool.workbench]` of either file; in `workbench.toml` the options may also stand at the top."""
     pyproject, own = folder / "pyproject.toml", folder / "workbench.toml"
-    if os.path.exists(pyproject):
+    if os.path.lexists(pyproject):  # a link to nowhere is no reason to run without what was to stand there
         text, data = _toml(pyproject)
         _put_table(layers, _table(data, pyproject), pyproject.name, text, ["tool", "workbench"])
-    if os.path.exists(own):
+    if os.path.lexists(own):
         text, data = _toml(own)
         _put_table(layers, _table(data, own), own.name, text, ["tool", "workbench"])
         data.pop("tool", None)
@@ -59,14 +60,16 @@ def _read_files(layers: Layers, folder: Path) -> None:
 
 def _toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        if not path.is_file():
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path} is not a file")
-        if path.stat().st_size > MAX_FILE:
+        if status.st_size > MAX_FILE:
             raise UsageError(f"{path} is larger than 1 MB")
         text = path.read_text(encoding="utf-8-sig")
         return text, tomllib.loads(text)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        link = f", a link to {os.readlink(path)}" if path.is_symlink() else ""
+        raise UsageError(f"cannot read {path}{link}: {error.strerror}") from None
     except RecursionError:
         raise UsageError(f"cannot read {path}: it is nested too deep") from None
     except ValueError as error:  # not UTF-8, or not TOML
