@@ -152,6 +152,16 @@ def test_a_name_without_an_agent_is_one_error(
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize("leads", ["gone.py", "link.py"])
+def test_a_link_that_leads_to_no_agent_is_told_as_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch, leads: str
+) -> None:
+    (project / "link.py").symlink_to(leads)
+    monkeypatch.chdir(project)
+    with pytest.raises(AgentError, match=rf"^link\.py is a link to {leads}, which leads to no file$"):
+        loading.find("link.py")
+
+
 def test_finding_a_module_executes_nothing_of_its_packages(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "pkg" / "__init__.py").write_text("raise SystemExit('executed')\n")
     monkeypatch.chdir(project)

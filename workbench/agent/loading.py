@@ -103,6 +103,8 @@ def _from_file(path: str, name: str, given: str) -> Target:
             raise AgentError(f"{path} is a folder; name the agent's file in it, for example {path.rstrip('/')}/bot.py")
         path = inner
     if not os.path.exists(path):
+        if os.path.islink(path):
+            raise AgentError(f"{path} is a link to {os.readlink(path)}, which leads to no file")
         what = "file" if path.endswith(".py") else "file or module"
         if not os.path.isabs(path) and not current_folder():
             raise AgentError(f"no {what} {path!r}: the folder it was in does not exist any more")
